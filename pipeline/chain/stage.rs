@@ -1,0 +1,218 @@
+//! One plugin in its place: its instances, its state, its health and its policy.
+
+use super::counts::{Counts, LogGate};
+use super::health::Health;
+use super::turnstile::Turnstile;
+use super::{Clock, Emitted, Link};
+use crate::batch::Batch;
+use crate::sandbox::{
+    Answer, Contract, Effects, Fault, FaultKind, Instance, Level, Limits, Log, OnError, Plugin, State,
+};
+use crate::{Error, Result, Signal};
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A plugin of the chain.
+pub(crate) struct Stage {
+    pub(crate) name: Arc<str>,
+    pub(crate) contract: Arc<Contract>,
+    pub(crate) on_error: OnError,
+    pub(crate) turnstile: Turnstile,
+    plugin: Plugin,
+    config: String,
+    config_hash: Arc<str>,
+    version: Arc<str>,
+    tables: Vec<Arc<str>>,
+    limits: Limits,
+    signals: Vec<Signal>,
+    log: Log,
+    /// One for each worker, or one alone if the plugin keeps state.
+    seats: Vec<Mutex<Seat>>,
+    health: Mutex<Health>,
+    counts: Arc<Counts>,
+    clock: Clock,
+}
+
+/// The place of an instance: it is made when it is first needed, and again after a fault.
+#[derive(Debug, Default)]
+struct Seat {
+    instance: Option<Instance>,
+    state: State,
+}
+
+/// What became of a batch.
+pub(crate) enum Passed {
+    /// The plugin took it: the batch with all its rows, and what else the plugin did.
+    Through(Batch, Effects),
+    /// The plugin failed, or is put aside: the batch as it was, the label for the counts, and the reason.
+    Failed(Batch, &'static str, String),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is inside is whole also after a panic: an instance is taken out of its seat while it runs.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    /// Starts the first instance of the plugin, which says what it is.
+    pub(crate) fn new(link: Link, workers: usize, counts: &Arc<Counts>, clock: &Clock) -> Result<Self> {
+        let name: Arc<str> = link.name.into();
+        let log: Log = {
+            let gate = LogGate::new(link.limits.log_lines_per_second, clock());
+            let (name, counts, clock) = (name.clone(), counts.clone(), clock.clone());
+            Arc::new(move |noted| gate.note(clock(), &name, &counts, &noted))
+        };
+        let instance = Instance::start(&link.plugin, &link.config_json, &link.limits, log.clone())?;
+        let contract = instance.contract().clone();
+        let signals = match link.signals {
+            None => contract.signals.clone(),
+            Some(signals) => {
+                if let Some(foreign) = signals.iter().find(|signal| !contract.signals.contains(signal)) {
+                    let own: Vec<_> = contract.signals.iter().map(|signal| signal.name()).collect();
+                    let own = own.join(", ");
+                    return Err(Error::config(format!("plugin `{name}`: `signals` has {foreign}, and it takes {own}")));
+                }
+                signals
+            }
+        };
+        let seats = if contract.stateful { 1 } else { workers.max(1) };
+        let mut seats: Vec<_> = (0..seats).map(|_| Seat::default()).collect();
+        seats[0].instance = Some(instance);
+        let digest = Sha256::digest(link.config_json.as_bytes());
+        let config_hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self {
+            on_error: link.on_error.unwrap_or(contract.on_error),
+            turnstile: Turnstile::default(),
+            version: contract.version.as_str().into(),
+            tables: contract.tables.iter().map(|table| table.name.as_str().into()).collect(),
+            name,
+            contract,
+            plugin: link.plugin,
+            config: link.config_json,
+            config_hash: config_hash.into(),
+            limits: link.limits,
+            signals,
+            log,
+            seats: seats.into_iter().map(Mutex::new).collect(),
+            health: Mutex::default(),
+            counts: counts.clone(),
+            clock: clock.clone(),
+        })
+    }
+
+    /// Whether the plugin wants batches of that signal.
+    pub(crate) fn takes(&self, signal: Signal) -> bool {
+        self.signals.contains(&signal)
+    }
+
+    pub(crate) fn with_state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut lock(&self.seats[0]).state)
+    }
+
+    /// Calls the plugin with a batch, unless it is put aside.
+    pub(crate) fn process(&self, worker: usize, batch: Batch) -> Passed {
+        if !lock(&self.health).may_call((self.clock)()) {
+            let reason = format!("plugin `{}` is put aside after repeated faults", self.name);
+            return Passed::Failed(batch, "put aside", reason);
+        }
+        let mut seat = lock(&self.seats[worker % self.seats.len()]);
+        let mut instance = match self.instance(&mut seat) {
+            Ok(instance) => instance,
+            Err(fault) => {
+                drop(seat);
+                return Passed::Failed(batch, fault.kind.name(), self.failed(&fault));
+            }
+        };
+        let started = (self.clock)();
+        let signal = batch.signal();
+        let Answer { batch, state, result } = instance.process(batch, std::mem::take(&mut seat.state));
+        seat.state = state;
+        self.counts.called(&self.name, (self.clock)().saturating_duration_since(started));
+        // The call was given a batch and gives it back.
+        let batch = batch.unwrap_or(Batch { signal, rows: 0, columns: Vec::new() });
+        match result {
+            Ok(effects) => {
+                seat.instance = Some(instance);
+                drop(seat);
+                lock(&self.health).succeeded();
+                Passed::Through(batch, effects)
+            }
+            Err(fault) => {
+                drop(seat);
+                Passed::Failed(batch, fault.kind.name(), self.failed(&fault))
+            }
+        }
+    }
+
+    /// Tells a stateful plugin that event time has passed this point.
+    pub(crate) fn advance(&self, watermark_ns: i64) -> Vec<Emitted> {
+        if !lock(&self.health).may_call((self.clock)()) {
+            return Vec::new();
+        }
+        let mut seat = lock(&self.seats[0]);
+        let mut instance = match self.instance(&mut seat) {
+            Ok(instance) => instance,
+            Err(fault) => {
+                drop(seat);
+                self.failed(&fault);
+                return Vec::new();
+            }
+        };
+        let started = (self.clock)();
+        let Answer { state, result, .. } = instance.advance(watermark_ns, std::mem::take(&mut seat.state));
+        seat.state = state;
+        self.counts.called(&self.name, (self.clock)().saturating_duration_since(started));
+        match result {
+            Ok(effects) => {
+                seat.instance = Some(instance);
+                drop(seat);
+                lock(&self.health).succeeded();
+                self.emitted(effects)
+            }
+            Err(fault) => {
+                drop(seat);
+                self.failed(&fault);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Counts what a successful call did, and puts the plugin's name to the rows it emitted.
+    pub(crate) fn emitted(&self, effects: Effects) -> Vec<Emitted> {
+        let rows = effects.emitted.iter().map(|emitted| emitted.rows as u64).sum();
+        self.counts.succeeded(&self.name, effects.counters, rows);
+        let emitted = effects.emitted.into_iter().filter_map(|emitted| {
+            Some(Emitted {
+                table: self.tables.get(emitted.table)?.clone(),
+                columns: emitted.columns,
+                rows: emitted.rows,
+                plugin: self.name.clone(),
+                version: self.version.clone(),
+                config_hash: self.config_hash.clone(),
+            })
+        });
+        emitted.collect()
+    }
+
+    fn instance(&self, seat: &mut Seat) -> Result<Instance, Fault> {
+        match seat.instance.take() {
+            Some(instance) => Ok(instance),
+            None => Instance::start(&self.plugin, &self.config, &self.limits, self.log.clone())
+                .map_err(|error| Fault { kind: FaultKind::Start, message: error.message().to_owned() }),
+        }
+    }
+
+    /// Counts a fault and says it in the log; gives it back in words.
+    fn failed(&self, fault: &Fault) -> String {
+        self.counts.fault(&self.name, fault.kind);
+        let message = format!("plugin `{}` {}", self.name, fault.message);
+        // The log has a limit for what goes wrong as well.
+        (self.log)(crate::sandbox::Noted { level: Level::Error, message: fault.message.clone() });
+        if let Some(wait) = lock(&self.health).failed((self.clock)()) {
+            let wait = wait.as_secs();
+            let text = format!("put aside after repeated faults; it is tried again in {wait} s");
+            self.counts.log(&self.name, Level::Error, &text);
+        }
+        message
+    }
+}

@@ -1,0 +1,111 @@
+//! `weir run`: receive, process, write, until a signal says stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use weir::run::{NoIntake, Pipeline, Summary};
+use weir::{Error, Result};
+
+pub(crate) fn run(path: Option<&Path>) -> Result<()> {
+    let config = super::configuration(path)?;
+    let runtime = super::runtime()?;
+    runtime.block_on(async {
+        // Before anything says that it runs: whoever then asks it to stop is heard.
+        let mut stopped = Stop::new()?;
+        let pipeline = Pipeline::builder().config(config).start()?;
+        let receivers = pipeline.bind().await?;
+        for warning in pipeline.warnings().iter().chain(receivers.warnings()) {
+            eprintln!("warning: {warning}");
+        }
+        let at = receivers.local_addrs();
+        for (protocol, address) in [("gRPC", at.grpc), ("HTTP", at.http)] {
+            if let Some(address) = address {
+                eprintln!("listening for OTLP/{protocol} on {address}");
+            }
+        }
+        let pages = pipeline.bind_watch().await?;
+        let pages_at = match &pages {
+            Some(pages) => pages.local_addrs().http,
+            None => at.http.filter(|_| pipeline.serves_pages()),
+        };
+        if let Some(address) = pages_at {
+            eprintln!("metrics on http://{address}/metrics");
+        }
+        if let Some(pages) = pages {
+            tokio::spawn(pages.serve(Arc::new(NoIntake), std::future::pending()));
+        }
+        eprintln!("plugins: {}", pipeline.plugin_names().join(" → "));
+        eprintln!("writing to {}; Ctrl-C stops and writes everything", pipeline.destination());
+        let intake = pipeline.intake();
+        let failed = pipeline.failure();
+        let stop = async {
+            tokio::select! {
+                () = stopped.asked() => eprintln!("\nstopping: no new requests; writing what is there"),
+                () = failed.wait() => eprintln!("\nstopping: {}", failed.message()),
+            }
+        };
+        receivers.serve(intake, stop).await;
+        // Writing what is left blocks; nothing else runs on this runtime any more.
+        let summary = tokio::task::spawn_blocking(move || pipeline.shutdown())
+            .await
+            .map_err(|error| weir::Error::bug(format!("the shutdown ended badly: {error}")))?;
+        eprint!("{}", account(&summary));
+        match summary.failure {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Ctrl-C, and the request to terminate that supervisors send.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::storage(format!("the signals to stop cannot be heard: {error}")))
+        };
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Where every row went, for people.
+pub(crate) fn account(summary: &Summary) -> String {
+    let mut out = String::new();
+    for (signal, rows) in &summary.received {
+        out += &format!("received {:>12} {signal}\n", super::grouped(*rows));
+    }
+    if summary.taken_over > 0 {
+        out += &format!("took over{:>12} rows that an earlier run had staged\n", super::grouped(summary.taken_over));
+    }
+    for (plugin, reason, rows) in &summary.dropped {
+        out += &format!("dropped  {:>12} by {plugin}: {reason}\n", super::grouped(*rows));
+    }
+    for (plugin, rows) in &summary.dead_lettered {
+        out += &format!("set aside{:>12} as dead letters: {plugin} failed\n", super::grouped(*rows));
+    }
+    for table in &summary.written {
+        out += &format!(
+            "wrote    {:>12} rows to {} in {} file{}, {}\n",
+            super::grouped(table.rows),
+            table.table,
+            table.files,
+            if table.files == 1 { "" } else { "s" },
+            super::bytes(table.bytes)
+        );
+    }
+    if summary.pending > 0 {
+        out += &format!("kept     {:>12} rows in staging, to be published later\n", super::grouped(summary.pending));
+    }
+    out
+}

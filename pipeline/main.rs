@@ -1,0 +1,61 @@
+//! The program: arguments → configuration → run → exit code.
+
+mod commands;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Weir: OTLP in, sandboxed WebAssembly plugins, Parquet tables out.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive OTLP, run the plugins, write Parquet tables; until Ctrl-C.
+    ///
+    /// Without a configuration: gRPC on 127.0.0.1:4317, HTTP on 127.0.0.1:4318, tables under ./data.
+    Run {
+        /// The configuration (TOML). docs/configuration.md lists every key.
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Show the whole way: a simulated day of a small shop, sent through the real receiver into Parquet tables.
+    Demo(commands::demo::Options),
+    /// Check a configuration: load every plugin and print what each reads, writes, emits and may use.
+    ///
+    /// Exits with 1 and the cure if something is wrong.
+    Check {
+        /// The configuration (TOML); the defaults if left out.
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make, build, test and look into plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: commands::plugin::Command,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run { config } => commands::run::run(config.as_deref()),
+        Command::Demo(options) => commands::demo::run(&options),
+        Command::Check { config, json } => commands::check::run(config.as_deref(), json),
+        Command::Plugin { command } => commands::plugin::run(command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.kind() == weir::Kind::Config { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Where every row went: the summary for people, the samples for `/metrics`.
+
+use super::Shared;
+use crate::receive::{Outcome, Protocol};
+use crate::watch::Family;
+use crate::{Error, Signal};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The prefix of the tables of dead letters.
+const DEAD_LETTERS: &str = "_dead_letter/";
+
+/// What was published of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableWritten {
+    /// The table.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
+    /// The bytes of its files.
+    pub bytes: u64,
+    /// Its files.
+    pub files: u64,
+}
+
+/// Where every row went.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Rows that were accepted, by signal.
+    pub received: Vec<(Signal, u64)>,
+    /// Rows that an earlier run had staged and not published, and that this one took over.
+    pub taken_over: u64,
+    /// Rows that plugins dropped: plugin, reason, rows.
+    pub dropped: Vec<(String, String, u64)>,
+    /// Rows that plugins failed on and that were set aside: plugin, rows.
+    pub dead_lettered: Vec<(String, u64)>,
+    /// What is in published files, dead letters included (`_dead_letter/…`).
+    pub written: Vec<TableWritten>,
+    /// Rows that were taken and are in no published file yet.
+    pub pending: u64,
+    /// Why the pipeline stopped, if it did not stop by itself.
+    pub failure: Option<Error>,
+}
+
+pub(super) fn summary(shared: &Shared) -> Summary {
+    let numbers = shared.counts.snapshot();
+    let mut summary = Summary { failure: shared.failure.get().cloned(), ..Summary::default() };
+    for signal in Signal::ALL {
+        summary.received.push((signal, shared.received[signal.index()].load(Relaxed)));
+    }
+    for (plugin, of) in &numbers.plugins {
+        summary.dropped.extend(of.dropped.iter().map(|(reason, rows)| (plugin.clone(), reason.clone(), *rows)));
+        let dead: u64 = of.dead_lettered.values().sum();
+        if dead > 0 {
+            summary.dead_lettered.push((plugin.clone(), dead));
+        }
+    }
+    for (table, written) in shared.writer.written() {
+        let (rows, bytes, files) = (written.rows, written.bytes, written.files);
+        summary.written.push(TableWritten { table: table.to_string(), rows, bytes, files });
+    }
+    summary.taken_over = shared.writer.taken_over();
+    // A row that a worker has written and not let go of yet counts in both places, for a moment.
+    summary.pending = shared.writer.pending().rows + shared.queue.rows_under_way() + shared.coalescer.rows();
+    summary
+}
+
+/// Every metric of Weir's own, with the samples of now.
+pub(super) fn families(shared: &Shared) -> Vec<Family> {
+    let mut families = rows(shared);
+    families.extend(plugins(shared));
+    families.extend(receivers(shared));
+    families
+}
+
+fn rows(shared: &Shared) -> Vec<Family> {
+    let summary = summary(shared);
+    let mut received = Family::counter("weir_rows_received_total", "Rows that were accepted.");
+    for (signal, rows) in &summary.received {
+        received.push(&[("signal", signal.name())], *rows as f64);
+    }
+    let mut written = Family::counter("weir_rows_written_total", "Rows in published files of the tables.");
+    let mut bytes = Family::counter("weir_bytes_written_total", "Bytes of published files.");
+    let mut files = Family::counter("weir_files_written_total", "Published files.");
+    let mut dead = Family::counter("weir_dead_letters_written_total", "Rows in published files of dead letters.");
+    for table in &summary.written {
+        match table.table.strip_prefix(DEAD_LETTERS) {
+            Some(signal) => dead.push(&[("signal", signal)], table.rows as f64),
+            None => written.push(&[("table", &table.table)], table.rows as f64),
+        }
+        bytes.push(&[("table", &table.table)], table.bytes as f64);
+        files.push(&[("table", &table.table)], table.files as f64);
+    }
+    let mut dropped = Family::counter("weir_rows_dropped_total", "Rows that a plugin dropped, by its reason.");
+    for (plugin, reason, rows) in &summary.dropped {
+        dropped.push(&[("plugin", plugin), ("reason", reason)], *rows as f64);
+    }
+    let pending = summary.pending;
+    vec![
+        received,
+        written,
+        bytes,
+        files,
+        dead,
+        dropped,
+        Family::gauge("weir_rows_pending", "Rows that are accepted and in no published file yet.")
+            .with(&[], pending as f64),
+        Family::gauge("weir_staged_bytes", "Bytes of files that wait in staging.")
+            .with(&[], shared.writer.pending().staged_bytes as f64),
+        Family::gauge("weir_batches_waiting", "Batches that wait for a worker.")
+            .with(&[], shared.queue.waiting() as f64),
+        Family::gauge("weir_memory_held_bytes", "Bytes of the memory budget that requests and rows hold.")
+            .with(&[], shared.budget.held() as f64),
+        Family::gauge("weir_memory_max_bytes", "The memory budget: receive.memory_max.")
+            .with(&[], shared.budget.bytes_max() as f64),
+        Family::counter(
+            "weir_invalid_ids_total",
+            "Trace and span ids that became null: of a wrong length, or all zero.",
+        )
+        .with(&[], shared.invalid_ids.load(Relaxed) as f64),
+        Family::counter("weir_requests_refused_total", "Requests that were read and refused.")
+            .with(&[], shared.refused.load(Relaxed) as f64),
+    ]
+}
+
+fn plugins(shared: &Shared) -> Vec<Family> {
+    let mut calls = Family::counter("weir_plugin_calls_total", "Calls of plugins.");
+    let mut seconds = Family::counter("weir_plugin_call_seconds_total", "Time spent in calls of plugins.");
+    let mut emitted =
+        Family::counter("weir_plugin_rows_emitted_total", "Rows that plugins emitted into tables of their own.");
+    let mut dead = Family::counter("weir_rows_dead_lettered_total", "Rows set aside because a plugin failed on them.");
+    let mut faults = Family::counter("weir_plugin_faults_total", "Calls of plugins that failed.");
+    let mut counters = Family::counter("weir_plugin_counter_total", "Counters of the plugins' own.");
+    let mut silenced =
+        Family::counter("weir_plugin_log_lines_suppressed_total", "Messages of plugins over their limit.");
+    for (plugin, of) in &shared.counts.snapshot().plugins {
+        calls.push(&[("plugin", plugin)], of.calls as f64);
+        seconds.push(&[("plugin", plugin)], of.call_nanos as f64 / 1e9);
+        emitted.push(&[("plugin", plugin)], of.rows_emitted as f64);
+        silenced.push(&[("plugin", plugin)], of.suppressed_log_lines as f64);
+        for (reason, rows) in &of.dead_lettered {
+            dead.push(&[("plugin", plugin), ("reason", reason)], *rows as f64);
+        }
+        for (kind, count) in &of.faults {
+            faults.push(&[("plugin", plugin), ("kind", kind)], *count as f64);
+        }
+        for (counter, count) in &of.counters {
+            counters.push(&[("plugin", plugin), ("counter", counter)], *count as f64);
+        }
+    }
+    vec![calls, seconds, emitted, dead, faults, counters, silenced]
+}
+
+fn receivers(shared: &Shared) -> Vec<Family> {
+    let counters = shared.receivers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut requests = Family::counter("weir_requests_total", "Requests, by protocol and outcome.");
+    let mut bytes = Family::counter("weir_request_bytes_total", "Bytes of request bodies as they came.");
+    let mut open = Family::gauge("weir_connections_open", "Connections that are open.");
+    let mut refused =
+        Family::counter("weir_connections_refused_total", "Connections refused: receive.connections_max.");
+    if let Some(counters) = counters {
+        let snapshot = counters.snapshot();
+        for protocol in Protocol::ALL {
+            for outcome in Outcome::ALL {
+                let labels = [("protocol", protocol.name()), ("outcome", outcome.name())];
+                requests.push(&labels, snapshot.requests(protocol, outcome) as f64);
+            }
+        }
+        bytes.push(&[], snapshot.wire_bytes as f64);
+        open.push(&[], snapshot.connections_open as f64);
+        refused.push(&[], snapshot.connections_refused as f64);
+    }
+    vec![requests, bytes, open, refused]
+}

@@ -1,0 +1,92 @@
+//! Small requests become batches: rows gather per signal until there are enough of them, or they have waited enough.
+
+use super::queue::Queue;
+use crate::batch::Batch;
+use crate::decode::{Builder, Decoded, decode};
+use crate::receive::Permit;
+use crate::{Result, Signal};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// Bytes at which a batch is full even if its rows are few, so that an arena stays small.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Rows that gather.
+struct Open {
+    builder: Builder,
+    permits: Vec<Permit>,
+    since: Option<Instant>,
+}
+
+/// The rows that gather, for each signal in as many places as requests are decoded at once.
+pub(super) struct Coalescer {
+    shards: Vec<[Mutex<Open>; 3]>,
+    rows_max: usize,
+    delay_max: Duration,
+}
+
+impl Coalescer {
+    pub(super) fn new(shards: usize, rows_max: usize, delay_max: Duration) -> Self {
+        let open = |signal| Mutex::new(Open { builder: Builder::new(signal), permits: Vec::new(), since: None });
+        let shards = (0..shards.max(1)).map(|_| Signal::ALL.map(open)).collect();
+        Self { shards, rows_max, delay_max }
+    }
+
+    /// A shard that nobody uses now, or the first one.
+    fn lock(&self, signal: Signal) -> MutexGuard<'_, Open> {
+        for shard in &self.shards {
+            match shard[signal.index()].try_lock() {
+                Ok(open) => return open,
+                Err(TryLockError::Poisoned(open)) => return open.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        self.shards[0][signal.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decodes a request and adds its rows; what is full goes to the queue. A refused request adds nothing.
+    pub(super) fn add(&self, signal: Signal, body: &[u8], permit: Permit, queue: &Queue) -> Result<Decoded> {
+        let mut open = self.lock(signal);
+        let decoded = decode(body, &mut open.builder)?;
+        if decoded.rows == 0 {
+            return Ok(decoded);
+        }
+        open.permits.push(permit);
+        open.since.get_or_insert_with(Instant::now);
+        if open.builder.rows() >= self.rows_max || open.builder.bytes() >= BATCH_BYTES_MAX {
+            self.seal(&mut open, queue);
+        }
+        Ok(decoded)
+    }
+
+    fn seal(&self, open: &mut Open, queue: &Queue) {
+        let batch = open.builder.finish();
+        let permits = std::mem::take(&mut open.permits);
+        open.since = None;
+        queue.push(self.pieces(batch), permits);
+    }
+
+    fn pieces(&self, batch: Batch) -> Vec<Batch> {
+        let rows = batch.rows();
+        if rows <= self.rows_max {
+            return vec![batch];
+        }
+        (0..rows).step_by(self.rows_max).map(|at| batch.slice(at, self.rows_max.min(rows - at))).collect()
+    }
+
+    /// How many rows gather.
+    pub(super) fn rows(&self) -> u64 {
+        let rows = |slot: &Mutex<Open>| slot.lock().unwrap_or_else(PoisonError::into_inner).builder.rows() as u64;
+        self.shards.iter().flatten().map(rows).sum()
+    }
+
+    /// Sends on what has waited for long enough, or everything.
+    pub(super) fn flush(&self, everything: bool, queue: &Queue) {
+        for slot in self.shards.iter().flatten() {
+            let mut open = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if open.since.is_some_and(|since| everything || since.elapsed() >= self.delay_max) {
+                self.seal(&mut open, queue);
+            }
+        }
+    }
+}

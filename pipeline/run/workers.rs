@@ -1,0 +1,82 @@
+//! The workers: each takes the next batch through the chain into the tables.
+
+use super::queue::Job;
+use super::watermark::newest;
+use super::{Shared, housekeeping};
+use crate::batch::Batch;
+use crate::chain::Emitted;
+use crate::{Error, Result, watch};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub(super) fn start(shared: &Arc<Shared>, worker: usize) -> Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name(format!("weir-worker-{worker}"))
+        .spawn(move || {
+            while let Some(job) = shared.queue.pop() {
+                let rows = job.batch.rows();
+                let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&shared, worker, job)));
+                if caught.is_err() {
+                    shared
+                        .failure
+                        .set(Error::bug(format!("worker {worker} ended in a panic; report it with the message above")));
+                }
+                shared.queue.finished(rows);
+            }
+        })
+        .map_err(|error| Error::storage(format!("thread weir-worker-{worker} could not be started: {error}")))
+}
+
+fn work(shared: &Shared, worker: usize, job: Job) {
+    let seen = newest(&job.batch, watch::clock::now_ns());
+    let signal = job.batch.signal();
+    let outcome = shared.chain.process(worker, job.sequence, job.batch);
+    if let Some(batch) = &outcome.batch {
+        write_batch(shared, batch);
+    }
+    for dead in &outcome.dead {
+        insist(shared, || {
+            let rows = shared.tables.record_batch(&dead.batch)?;
+            shared.writer.write_dead_letter(signal, &rows, &dead.plugin, &dead.reason)
+        });
+    }
+    write_emitted(shared, outcome.emitted);
+    if let Some(error) = outcome.stop {
+        shared.failure.set(error);
+    }
+    let mark = shared.watermark.lock().unwrap_or_else(PoisonError::into_inner).done(job.sequence, seen);
+    if let Some(mark) = mark {
+        write_emitted(shared, shared.chain.advance(mark));
+    }
+}
+
+fn write_batch(shared: &Shared, batch: &Batch) {
+    insist(shared, || shared.writer.write(batch.signal().name(), shared.tables.record_batch(batch)?));
+}
+
+fn write_emitted(shared: &Shared, emitted: Vec<Emitted>) {
+    for rows in emitted {
+        let now = watch::clock::now_ns();
+        insist(shared, || {
+            let plugin = format!("{} {}", rows.plugin, rows.version);
+            let batch = shared.tables.derived(&rows.table, &rows.columns, now, &plugin, &rows.config_hash)?;
+            shared.writer.write(&rows.table, batch)
+        });
+    }
+}
+
+/// Tries until it is done. While the disk or the store is in trouble the worker waits here, the memory budget fills up,
+/// and the clients are told to come back later: no row is given up. Anything but trouble with storage is a failure.
+fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
+    let mut pause = Duration::from_millis(50);
+    while let Err(error) = write() {
+        if !housekeeping::passes(&error) {
+            shared.failure.set(error);
+            return;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

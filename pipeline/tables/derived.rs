@@ -1,0 +1,70 @@
+//! Rows that plugins emit and rows that they failed on.
+
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray};
+
+use super::Tables;
+use super::plugin::DERIVED_COUNT;
+use super::rows::{conform, record_batch};
+use crate::{Error, Result, Signal};
+
+impl Tables {
+    /// Rows of a derived table: the columns that the plugin declared, in their order, and where they came from.
+    ///
+    /// `plugin` is its name and version.
+    ///
+    /// # Errors
+    ///
+    /// `Plugin` where there is no such table, or columns are missing, of another type or of different lengths.
+    pub fn derived(
+        &self,
+        table: &str,
+        columns: &[ArrayRef],
+        computed_at_ns: i64,
+        plugin: &str,
+        config_hash: &str,
+    ) -> Result<RecordBatch> {
+        let wrong = |problem: String| Error::plugin(format!("rows for table `{table}` from {plugin}: {problem}"));
+        let found = self.table(table).filter(|found| found.time_fallback.is_some());
+        let Some(found) = found else { return Err(wrong("no plugin declares that table".to_owned())) };
+        let declared = found.schema.fields().len() - DERIVED_COUNT;
+        if columns.len() != declared {
+            return Err(wrong(format!("{} columns, {declared} were declared", columns.len())));
+        }
+        let rows = columns.first().map_or(0, |column| column.len());
+        let mut arrays = Vec::with_capacity(declared + DERIVED_COUNT);
+        for (column, field) in columns.iter().zip(found.schema.fields()) {
+            if column.len() != rows {
+                return Err(wrong(format!("column `{}` has {} rows, others {rows}", field.name(), column.len())));
+            }
+            let array = conform(column, field.data_type());
+            arrays.push(array.map_err(|error| wrong(format!("column `{}`: {error}", field.name())))?);
+        }
+        arrays.push(Arc::new(TimestampNanosecondArray::from_value(computed_at_ns, rows).with_timezone("UTC")));
+        arrays.push(repeated(plugin, rows)?);
+        arrays.push(repeated(config_hash, rows)?);
+        record_batch(&found.schema, arrays, rows)
+    }
+
+    /// Rows of the table of dead letters: rows of the signal's table, and the plugin that failed on them, and why.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where the rows are not of the signal's table.
+    pub fn dead_letter(&self, signal: Signal, rows: &RecordBatch, plugin: &str, reason: &str) -> Result<RecordBatch> {
+        let mut arrays = rows.columns().to_vec();
+        arrays.push(repeated(plugin, rows.num_rows())?);
+        arrays.push(repeated(reason, rows.num_rows())?);
+        record_batch(&self.dead_letter_table(signal).schema, arrays, rows.num_rows())
+    }
+}
+
+/// The same text in every row.
+fn repeated(text: &str, rows: usize) -> Result<ArrayRef> {
+    let keys = Int32Array::from_value(0, rows);
+    let values = Arc::new(StringArray::from_iter_values([text]));
+    let array = DictionaryArray::<Int32Type>::try_new(keys, values);
+    Ok(Arc::new(array.map_err(|error| Error::bug(format!("a column of one text: {error}")))?))
+}

@@ -1,0 +1,179 @@
+//! Where tables are: a folder, or an object store.
+
+use std::fs;
+use std::future::Future;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::{ClientOptions, ObjectStore, PutOptions, PutPayload, RetryConfig};
+use tokio::runtime::Handle;
+
+use super::encode::disk;
+use super::staging::{epoch_of, largest_epoch, make_folder, sync_folder};
+use crate::config::S3;
+use crate::{Error, Result};
+
+/// Where tables are.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// In a folder.
+    Local(PathBuf),
+    /// In an object store.
+    Store {
+        /// The store.
+        store: Arc<dyn ObjectStore>,
+        /// What stands in front of the names of the tables; may be empty.
+        prefix: String,
+        /// The runtime that the store's requests run on, not the one that waits for the writer.
+        runtime: Handle,
+    },
+}
+
+/// How often a request to an object store is made before the files wait for the next epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// Attempts, the first one included.
+    pub attempts: u32,
+    /// The pause after the first one; each further one is twice as long.
+    pub pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 4, pause: Duration::from_millis(250) }
+    }
+}
+
+impl Destination {
+    /// A bucket of S3, or of a store that speaks its protocol. What `s3` leaves open comes from the environment (`AWS_…`).
+    ///
+    /// # Errors
+    ///
+    /// `Config` where the settings do not make a client.
+    pub fn s3(bucket: &str, prefix: &str, s3: &S3, runtime: Handle) -> Result<Self> {
+        let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
+        let client = ClientOptions::new().with_timeout(Duration::from_secs(60)).with_allow_http(s3.allow_http);
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_client_options(client)
+            .with_retry(retry)
+            .with_virtual_hosted_style_request(s3.virtual_hosted);
+        if let Some(endpoint) = &s3.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = &s3.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(id) = &s3.access_key_id {
+            builder = builder.with_access_key_id(id.reveal());
+        }
+        if let Some(secret) = &s3.secret_access_key {
+            builder = builder.with_secret_access_key(secret.reveal());
+        }
+        let store = builder.build().map_err(|error| Error::config(format!("s3://{bucket}: {error}")))?;
+        Ok(Self::Store { store: Arc::new(store), prefix: prefix.to_owned(), runtime })
+    }
+
+    /// Makes sure that files can get there from the staging folder.
+    pub(super) fn prepare(&self, staging: &Path) -> Result<()> {
+        let Self::Local(to) = self else { return Ok(()) };
+        make_folder(to)?;
+        let device = |path: &Path| {
+            let metadata = fs::metadata(path).map_err(|error| disk("cannot look at", path, &error))?;
+            Ok::<_, Error>(metadata.dev())
+        };
+        if device(to)? == device(staging)? {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "staging folder {} is on another file system than {}: files could not be moved there whole; put it on the same \
+             one",
+            staging.display(),
+            to.display()
+        )))
+    }
+
+    /// The largest epoch among all files of that writer.
+    pub(super) fn largest_epoch(&self, writer: &str) -> Result<Option<u64>> {
+        match self {
+            Self::Local(to) => largest_epoch(to, writer),
+            Self::Store { store, prefix, runtime } => {
+                let (store, prefix, writer) = (Arc::clone(store), prefix.clone(), writer.to_owned());
+                let largest = async move {
+                    let prefix = (!prefix.is_empty()).then(|| object_store::path::Path::from(prefix));
+                    let names = store.list(prefix.as_ref());
+                    let largest = names.try_fold(None, |largest: Option<u64>, found| {
+                        let epoch = found.location.filename().and_then(|name| epoch_of(name, &writer));
+                        std::future::ready(Ok(largest.max(epoch)))
+                    });
+                    largest.await.map_err(|error| Error::storage(format!("cannot list the object store: {error}")))
+                };
+                wait(runtime, largest)?
+            }
+        }
+    }
+
+    /// Brings a staged file to its place, under its name in `folder`. Doing it again changes nothing.
+    pub(super) fn publish(&self, staged: &Path, folder: &str, name: &str, retry: Retry) -> Result<()> {
+        match self {
+            Self::Local(to) => publish_local(staged, &to.join(folder), name),
+            Self::Store { store, prefix, runtime } => {
+                let location =
+                    if prefix.is_empty() { format!("{folder}/{name}") } else { format!("{prefix}/{folder}/{name}") };
+                let location = object_store::path::Path::parse(&location)
+                    .map_err(|error| Error::config(format!("`{location}` is no name in an object store: {error}")))?;
+                let content = fs::read(staged).map_err(|error| disk("cannot read", staged, &error))?;
+                let content = PutPayload::from(content);
+                let put = || {
+                    let (store, location, content) = (Arc::clone(store), location.clone(), content.clone());
+                    let put =
+                        async move { store.put_opts(&location, content, PutOptions::default()).await.map(|_| ()) };
+                    wait(runtime, put)?
+                        .map_err(|error| Error::storage(format!("cannot put {name} into the object store: {error}")))
+                };
+                repeat(retry, put)?;
+                fs::remove_file(staged).map_err(|error| disk("cannot remove", staged, &error))
+            }
+        }
+    }
+}
+
+fn publish_local(staged: &Path, folder: &Path, name: &str) -> Result<()> {
+    make_folder(folder)?;
+    let target = folder.join(name);
+    match fs::rename(staged, &target) {
+        // An earlier attempt came as far as this: what is missing is the folder's own way to the disk.
+        Err(_) if !staged.exists() && target.exists() => {}
+        result => result.map_err(|error| disk("cannot move a staged file to", &target, &error))?,
+    }
+    sync_folder(folder)
+}
+
+fn repeat(retry: Retry, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut pause = retry.pause;
+    for _ in 1..retry.attempts {
+        if attempt().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(pause);
+        pause = pause.saturating_mul(2);
+    }
+    attempt()
+}
+
+/// Waits for what runs on the runtime; works on any thread, also on one of a runtime, where blocking on a future panics.
+fn wait<T: Send + 'static>(runtime: &Handle, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    let (send, receive) = sync_channel(1);
+    runtime.spawn(async move {
+        // The receiver waits below, unless its thread is gone, and then nobody wants the answer.
+        let _ = send.send(future.await);
+    });
+    receive
+        .recv()
+        .map_err(|_| Error::storage("a request to the object store ended without an answer: the runtime stops"))
+}

@@ -1,0 +1,221 @@
+//! Parquet: how each column is encoded, and a file under construction.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use crate::tables::{DESCRIPTION, Table, is_json};
+use crate::{Error, Result};
+
+/// How the files of a table are encoded.
+#[derive(Clone, Debug)]
+pub(super) struct Encoder {
+    schema: SchemaRef,
+    properties: WriterProperties,
+}
+
+impl Encoder {
+    pub(super) fn new(table: &Table, row_group_rows: usize, zstd_level: Option<i32>, sorted: bool) -> Result<Self> {
+        let compression = match zstd_level {
+            None => Compression::UNCOMPRESSED,
+            Some(level) => Compression::ZSTD(ZstdLevel::try_new(level).map_err(|_| {
+                Error::config(format!(
+                    "compression level {level} is none of zstd's: take one from 1 (fast) to 22 (small)"
+                ))
+            })?),
+        };
+        let mut builder = WriterProperties::builder()
+            .set_compression(compression)
+            .set_created_by(concat!("weir version ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_max_row_group_row_count(Some(row_group_rows.max(1)))
+            .set_key_value_metadata(Some(documentation(table)));
+        for field in table.schema.fields() {
+            builder = column(builder, vec![field.name().clone()], field);
+        }
+        if sorted {
+            builder = builder.set_sorting_columns(sorting(table));
+        }
+        Ok(Self { schema: Arc::clone(&table.schema), properties: builder.build() })
+    }
+}
+
+/// The description of each column, and the Arrow schema in a form that every reader knows: text that repeats is text.
+fn documentation(table: &Table) -> Vec<KeyValue> {
+    let mut entries = vec![KeyValue::new("weir.table".to_owned(), table.name.to_string())];
+    for field in table.schema.fields() {
+        if let Some(description) = field.metadata().get(DESCRIPTION) {
+            entries.push(KeyValue::new(format!("weir.column.{}", field.name()), description.clone()));
+        }
+    }
+    let schema = Schema::new(table.schema.fields().iter().map(plain).collect::<Vec<_>>());
+    entries.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema)));
+    entries
+}
+
+/// The field without dictionaries and extension types: readers differ in what they make of those, and Parquet's own
+/// schema says JSON already.
+fn plain(field: &FieldRef) -> Field {
+    let data_type = match field.data_type() {
+        DataType::Dictionary(_, value) => value.as_ref().clone(),
+        DataType::List(element) => DataType::List(Arc::new(plain(element))),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain).collect()),
+        other => other.clone(),
+    };
+    let mut metadata = field.metadata().clone();
+    metadata.retain(|key, _| key == DESCRIPTION);
+    Field::new(field.name(), data_type, field.is_nullable()).with_metadata(metadata)
+}
+
+/// Encodings by type: a dictionary pays where values repeat, differences where they grow slowly.
+fn column(builder: WriterPropertiesBuilder, path: Vec<String>, field: &Field) -> WriterPropertiesBuilder {
+    let leaf = || ColumnPath::new(path.clone());
+    match field.data_type() {
+        DataType::List(element) => {
+            let path = path.iter().cloned().chain(["list".to_owned(), element.name().clone()]).collect();
+            column(builder, path, element)
+        }
+        DataType::Struct(fields) => fields.iter().fold(builder, |builder, field| {
+            let path = path.iter().cloned().chain([field.name().clone()]).collect();
+            column(builder, path, field)
+        }),
+        DataType::Timestamp(_, _) => builder
+            .set_column_dictionary_enabled(leaf(), false)
+            .set_column_encoding(leaf(), Encoding::DELTA_BINARY_PACKED),
+        DataType::FixedSizeBinary(_) => builder.set_column_dictionary_enabled(leaf(), false),
+        DataType::Utf8 if is_json(field) => builder
+            .set_column_dictionary_enabled(leaf(), false)
+            .set_column_statistics_enabled(leaf(), EnabledStatistics::Chunk),
+        _ => builder,
+    }
+}
+
+/// What the rows of a row group are ordered by, as numbers of Parquet's leaf columns.
+fn sorting(table: &Table) -> Option<Vec<SortingColumn>> {
+    let fields = table.schema.fields();
+    let leaf = |at: usize| {
+        // Nested columns have several leaves; none stands in front of those that tables are ordered by.
+        let nested = fields[..at].iter().any(|field| field.data_type().is_nested());
+        i32::try_from(at).ok().filter(|_| !nested)
+    };
+    let ascending = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: true };
+    table.service.into_iter().chain([table.time]).map(|at| leaf(at).map(ascending)).collect()
+}
+
+/// A file under construction. What Parquet writes goes to memory first and from there to the disk a row group at a time,
+/// so that a disk that is full for a while costs neither a row nor the file.
+pub(super) struct OpenFile {
+    path: PathBuf,
+    writer: ArrowWriter<Sink>,
+    finished: bool,
+    pub(super) rows: u64,
+}
+
+struct Sink {
+    file: File,
+    held: Vec<u8>,
+    written: u64,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl OpenFile {
+    pub(super) fn create(path: &Path, private: bool, encoder: &Encoder) -> Result<Self> {
+        let mode = if private { 0o600 } else { 0o666 };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let file = file.map_err(|error| disk("cannot create", path, &error))?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(encoder.properties.clone())
+            .with_schema_root("weir".to_owned())
+            .with_skip_arrow_metadata(true);
+        let sink = Sink { file, held: Vec::new(), written: 0 };
+        let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&encoder.schema), options)
+            .map_err(|error| Error::bug(format!("{}: {error}", path.display())))?;
+        Ok(Self { path: path.to_owned(), writer, finished: false, rows: 0 })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that are on the disk.
+    pub(super) fn written(&self) -> u64 {
+        self.writer.inner().written
+    }
+
+    /// Bytes that wait in memory for the disk.
+    pub(super) fn held(&self) -> usize {
+        self.writer.inner().held.len()
+    }
+
+    /// Bytes that the file has so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.written() + self.held() as u64
+    }
+
+    /// Encodes rows as a row group (several, if they are more than one may have), into memory.
+    pub(super) fn encode(&mut self, rows: &RecordBatch) -> Result<()> {
+        let result = self.writer.write(rows).and_then(|()| self.writer.flush());
+        let result = result.and_then(|()| self.writer.sync().map_err(Into::into));
+        result.map_err(|error| Error::bug(format!("{}: rows cannot be encoded: {error}", self.path.display())))?;
+        self.rows += rows.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Brings to the disk what is held. After an error all of it is still held, to be written at the same place again.
+    pub(super) fn drain(&mut self) -> Result<()> {
+        let sink = self.writer.inner_mut();
+        let result = sink.file.write_all_at(&sink.held, sink.written);
+        result.map_err(|error| disk("cannot write", &self.path, &error))?;
+        sink.written += sink.held.len() as u64;
+        // Kept for the next row group, which is of about the same size, unless this one was unusual.
+        sink.held.clear();
+        sink.held.shrink_to(1 << 20);
+        Ok(())
+    }
+
+    /// Whether nothing can be added any more.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Writes the footer. To be called again after an error.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if !self.finished {
+            let result = self.writer.finish();
+            result.map_err(|error| Error::bug(format!("{}: no footer: {error}", self.path.display())))?;
+            self.writer.sync().map_err(|error| Error::bug(format!("{}: no footer: {error}", self.path.display())))?;
+            self.finished = true;
+        }
+        self.drain()
+    }
+
+    /// Brings the file to the disk for good. Not to be repeated after an error: the kernel may have dropped what it had.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.writer.inner().file.sync_all()
+    }
+}
+
+pub(super) fn disk(what: &str, path: &Path, error: &io::Error) -> Error {
+    Error::storage(format!("{what} {}: {error}", path.display()))
+}

@@ -1,0 +1,317 @@
+//! Parquet files: rows are gathered by table and folder, encoded, and published whole at the end of an epoch.
+//!
+//! A file is built in the staging folder and appears under its table complete or not at all: by a rename in a local
+//! folder, by one PUT in an object store.
+
+mod destination;
+mod encode;
+mod epoch;
+mod folder;
+mod order;
+mod partition;
+mod read;
+mod record;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+pub use destination::{Destination, Retry};
+pub use epoch::Closed;
+pub use read::read;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+
+use self::encode::Encoder;
+use self::epoch::Closing;
+use self::folder::Folder;
+use self::partition::{Account, Epoch, Lost, Partition, locked};
+use crate::tables::{Table, Tables};
+use crate::{Error, Result, Signal};
+
+/// Where and how files are written.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    /// Where the tables are.
+    pub to: Destination,
+    /// Where files are until they are published; on the file system of a local destination.
+    pub staging: PathBuf,
+    /// The writer's part in the names of files. Writers of the same tables need different ones.
+    pub writer_name: String,
+    /// Rows in a row group.
+    pub row_group_rows: usize,
+    /// The size in bytes at which a file is complete before its epoch ends.
+    pub file_bytes_max: u64,
+    /// The level of zstd, from 1 to 22; none: files are not compressed.
+    pub zstd_level: Option<i32>,
+    /// Whether the rows of a row group are ordered by service and time.
+    pub sort: bool,
+    /// How many bytes of rows may be in memory before row groups are closed early.
+    pub memory_bytes_max: usize,
+    /// How many folders may have an open file at a time.
+    pub open_partitions_max: usize,
+    /// How often a request to an object store is made.
+    pub retry: Retry,
+}
+
+impl WriteOptions {
+    /// The defaults, for tables in `to`.
+    pub fn new(to: Destination, staging: impl Into<PathBuf>) -> Self {
+        Self {
+            to,
+            staging: staging.into(),
+            writer_name: "weir".to_owned(),
+            row_group_rows: 65_536,
+            file_bytes_max: 128 << 20,
+            zstd_level: Some(1),
+            sort: true,
+            memory_bytes_max: 64 << 20,
+            open_partitions_max: 256,
+            retry: Retry::default(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+        let name = &self.writer_name;
+        if (1..=32).contains(&name.len()) && name.bytes().all(good) {
+            return Ok(());
+        }
+        Err(Error::config(format!("writer `{name}` cannot name files: take 1 to 32 of a-z, 0-9, _ and -")))
+    }
+}
+
+/// What was published of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Files.
+    pub files: u64,
+}
+
+/// What was taken and is not published yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes in memory.
+    pub memory_bytes: u64,
+    /// Bytes in the staging folder.
+    pub staged_bytes: u64,
+}
+
+/// Takes rows and leaves Parquet files. Its methods block; they are called by any number of threads.
+#[derive(Debug)]
+pub struct Writer {
+    options: WriteOptions,
+    tables: Arc<Tables>,
+    encoders: HashMap<Arc<str>, Arc<Encoder>>,
+    open: Mutex<Open>,
+    closing: Mutex<VecDeque<Closing>>,
+    /// Rows in files that an earlier run recorded and did not publish.
+    taken_over: u64,
+    account: Arc<Account>,
+    written: Mutex<BTreeMap<Arc<str>, Written>>,
+    /// The failure after which this writer cannot say any more what is on the disk.
+    lost: Mutex<Option<Error>>,
+    _locks: Vec<File>,
+}
+
+/// The epoch that takes rows.
+#[derive(Debug)]
+struct Open {
+    epoch: Arc<Epoch>,
+    partitions: HashMap<(Arc<str>, Folder), Arc<Partition>>,
+}
+
+impl Writer {
+    /// Takes the staging folder (and the local destination) for itself and clears it of what a crash left there.
+    ///
+    /// # Errors
+    ///
+    /// `Config` where options make no sense; `Storage` where another writer has the folder, or the disk or store is in trouble.
+    pub fn start(options: WriteOptions, tables: Arc<Tables>) -> Result<Self> {
+        options.check()?;
+        staging::make_folder(&options.staging)?;
+        let mut locks = vec![staging::lock(&options.staging)?];
+        options.to.prepare(&options.staging)?;
+        if let Destination::Local(to) = &options.to
+            && *to != options.staging
+        {
+            locks.push(staging::lock(to)?);
+        }
+        let mut encoders = HashMap::new();
+        for table in tables.all() {
+            let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, options.sort)?;
+            encoders.insert(Arc::clone(&table.name), Arc::new(encoder));
+        }
+        let name = &options.writer_name;
+        let recorded = record::read_all(&options)?;
+        let known: Vec<&str> = recorded.iter().flat_map(|(_, files)| files).map(|file| &*file.name).collect();
+        let taken_over = recorded.iter().flat_map(|(_, files)| files).map(|file| file.rows).sum();
+        let leftover = staging::clear(&options.staging, name, &known)?;
+        let leftover = leftover.max(recorded.iter().map(|(epoch, _)| *epoch).max());
+        let used = match staging::kept_epoch(&options.staging, name)? {
+            Some(kept) => Some(kept),
+            // A staging folder that is new, before tables that may not be.
+            None => options.to.largest_epoch(name)?,
+        };
+        let number = used.max(leftover).unwrap_or(0) + 1;
+        staging::keep_epoch(&options.staging, name, number)?;
+        let writer = Self {
+            options,
+            tables,
+            encoders,
+            open: Mutex::new(Open { epoch: Epoch::new(number), partitions: HashMap::new() }),
+            closing: Mutex::default(),
+            taken_over,
+            account: Arc::default(),
+            written: Mutex::default(),
+            lost: Mutex::default(),
+            _locks: locks,
+        };
+        writer.adopt(recorded);
+        Ok(writer)
+    }
+
+    /// Takes rows of a table. They are in a published file after the next [`Writer::close_epoch`] that succeeds.
+    ///
+    /// # Errors
+    ///
+    /// `Storage` where memory is full and the disk takes nothing, `Bug` where the rows are not the table's. None of the rows
+    /// is taken then.
+    pub fn write(&self, table: &str, rows: RecordBatch) -> Result<()> {
+        let Some(table) = self.tables.table(table) else {
+            return Err(Error::bug(format!("there is no table `{table}`")));
+        };
+        self.take(table, rows)
+    }
+
+    /// Takes rows of a signal's table that a plugin failed on, for `_dead_letter/<signal>`, which only the owner of the
+    /// process may read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::write`].
+    pub fn write_dead_letter(&self, signal: Signal, rows: &RecordBatch, plugin: &str, reason: &str) -> Result<()> {
+        let rows = self.tables.dead_letter(signal, rows, plugin, reason)?;
+        self.take(self.tables.dead_letter_table(signal), rows)
+    }
+
+    /// Rows that an earlier run staged and did not publish, which this one publishes.
+    pub fn taken_over(&self) -> u64 {
+        self.taken_over
+    }
+
+    /// What was published, by table.
+    pub fn written(&self) -> BTreeMap<Arc<str>, Written> {
+        locked(&self.written).clone()
+    }
+
+    /// What was taken and is not published yet.
+    pub fn pending(&self) -> Pending {
+        Pending {
+            rows: self.account.rows.load(Relaxed),
+            memory_bytes: self.account.memory.load(Relaxed) as u64,
+            staged_bytes: self.account.staged.load(Relaxed),
+        }
+    }
+
+    /// Bytes that were taken and are not published yet, in memory and in the staging folder.
+    pub fn pending_bytes(&self) -> u64 {
+        let pending = self.pending();
+        pending.memory_bytes + pending.staged_bytes
+    }
+
+    fn take(&self, table: &Arc<Table>, rows: RecordBatch) -> Result<()> {
+        self.intact()?;
+        if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
+            return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
+        }
+        let parts = folder::split(table, rows)?;
+        self.make_room()?;
+        let Some(encoder) = self.encoders.get(&table.name) else {
+            return Err(Error::bug(format!("table `{}` is none of this writer's", table.name)));
+        };
+        let (mut full, mut evicted) = (Vec::new(), Vec::new());
+        let mut open = locked(&self.open);
+        let Open { epoch, partitions } = &mut *open;
+        for (folder, part) in parts {
+            let key = (Arc::clone(&table.name), folder);
+            if !partitions.contains_key(&key) && partitions.len() >= self.options.open_partitions_max {
+                evicted.extend(evict(epoch, partitions));
+            }
+            let new = || Arc::new(Partition::new(table, encoder, folder, epoch, &self.account));
+            let partition = partitions.entry(key).or_insert_with(new);
+            if partition.push(part) >= self.options.row_group_rows {
+                full.push(Arc::clone(partition));
+            }
+        }
+        let epoch = Arc::clone(epoch);
+        drop(open);
+        // The rows are taken. Trouble from here on leaves them in memory, and whoever needs room or ends the epoch is told.
+        for partition in full {
+            let _ = self.watched(partition.flush(&self.options));
+        }
+        for partition in evicted {
+            if self.watched(partition.finish(&self.options)).is_ok() {
+                locked(&epoch.evicted).retain(|other| !Arc::ptr_eq(other, &partition));
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes row groups, the largest first, until rows in memory are within their budget.
+    fn make_room(&self) -> Result<()> {
+        while self.account.memory.load(Relaxed) > self.options.memory_bytes_max {
+            let largest = {
+                let open = locked(&self.open);
+                let sizes = open.partitions.values().map(|partition| (partition.buffered(), partition));
+                sizes.max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, it)| Arc::clone(it))
+            };
+            // Nothing is buffered here: what is in memory is being encoded by other threads, or waits for the disk.
+            let Some(largest) = largest else { break };
+            self.watched(largest.flush(&self.options))?;
+        }
+        let (memory, limit) = (self.account.memory.load(Relaxed), self.options.memory_bytes_max.saturating_mul(2));
+        if memory <= limit {
+            return Ok(());
+        }
+        Err(Error::overload(format!(
+            "{memory} bytes of rows wait in memory for the disk, {limit} is the limit: retry later, and look at {}",
+            self.options.staging.display()
+        )))
+    }
+
+    /// Remembers a failure that cannot be repaired.
+    fn watched(&self, result: Result<()>) -> Result<()> {
+        if let Err(error) = &result
+            && Lost::is(error)
+        {
+            locked(&self.lost).get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    fn intact(&self) -> Result<()> {
+        locked(&self.lost).clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Closes the partition with the most bytes in memory, to make place for another one. It stays with its epoch until its
+/// file is staged.
+fn evict(epoch: &Epoch, partitions: &mut HashMap<(Arc<str>, Folder), Arc<Partition>>) -> Option<Arc<Partition>> {
+    let (key, _) = partitions.iter().max_by_key(|(key, partition)| (partition.buffered(), *key))?;
+    let key = key.clone();
+    let partition = partitions.remove(&key)?;
+    locked(&epoch.evicted).push(Arc::clone(&partition));
+    Some(partition)
+}

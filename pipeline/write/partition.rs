@@ -1,0 +1,241 @@
+//! A partition: the rows of one folder of one table in one epoch, in memory and in the file that they go to.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+
+use super::encode::{Encoder, OpenFile, disk};
+use super::folder::{self, Folder};
+use super::order::ordered;
+use super::{WriteOptions, staging};
+use crate::tables::Table;
+use crate::{Error, Result};
+
+/// Locks; a thread that panicked with the lock has left whole values behind, as every change here is one assignment.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An epoch: what gives files their names, and the files that are complete.
+#[derive(Debug, Default)]
+pub(super) struct Epoch {
+    pub(super) number: u64,
+    next: AtomicU64,
+    pub(super) staged: Mutex<Vec<Staged>>,
+    /// Partitions that were closed before the epoch, because too many were open, and whose files are not staged yet.
+    pub(super) evicted: Mutex<Vec<Arc<Partition>>>,
+}
+
+impl Epoch {
+    pub(super) fn new(number: u64) -> Arc<Self> {
+        Arc::new(Self { number, ..Self::default() })
+    }
+}
+
+/// A file that is complete and on the disk, on its way to its destination.
+#[derive(Clone, Debug)]
+pub(super) struct Staged {
+    pub(super) table: Arc<str>,
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Where it goes: the folder below the destination, and its name there.
+    pub(super) folder: String,
+    pub(super) name: String,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+/// What all partitions share.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Bytes of rows in memory, those included that are encoded and wait for the disk.
+    pub(super) memory: AtomicUsize,
+    /// Bytes in the staging folder.
+    pub(super) staged: AtomicU64,
+    /// Rows that were taken and are not published.
+    pub(super) rows: AtomicU64,
+}
+
+#[derive(Default)]
+struct Buffer {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+/// The rows of one folder of one table in one epoch.
+pub(super) struct Partition {
+    table: Arc<Table>,
+    encoder: Arc<Encoder>,
+    folder: Folder,
+    epoch: Arc<Epoch>,
+    account: Arc<Account>,
+    /// Locked for moments. Whoever takes rows out holds `file`, so that rows are always in one of the two.
+    buffer: Mutex<Buffer>,
+    file: Mutex<Option<OpenFile>>,
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.table.name, folder::path(self.table.layout, self.folder))
+    }
+}
+
+impl Partition {
+    pub(super) fn new(
+        table: &Arc<Table>,
+        encoder: &Arc<Encoder>,
+        folder: Folder,
+        epoch: &Arc<Epoch>,
+        account: &Arc<Account>,
+    ) -> Self {
+        Self {
+            table: Arc::clone(table),
+            encoder: Arc::clone(encoder),
+            folder,
+            epoch: Arc::clone(epoch),
+            account: Arc::clone(account),
+            buffer: Mutex::default(),
+            file: Mutex::default(),
+        }
+    }
+
+    /// Adds rows; returns how many are buffered now.
+    pub(super) fn push(&self, batch: RecordBatch) -> usize {
+        let bytes = batch.get_array_memory_size();
+        self.account.memory.fetch_add(bytes, Relaxed);
+        self.account.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+        let mut buffer = locked(&self.buffer);
+        buffer.rows += batch.num_rows();
+        buffer.bytes += bytes;
+        buffer.batches.push(batch);
+        buffer.rows
+    }
+
+    /// Bytes in the buffer.
+    pub(super) fn buffered(&self) -> usize {
+        locked(&self.buffer).bytes
+    }
+
+    /// Encodes what is buffered as a row group; a file that has become large enough is staged. After an error every row is
+    /// still here.
+    pub(super) fn flush(&self, options: &WriteOptions) -> Result<()> {
+        let mut file = locked(&self.file);
+        self.settle(&mut file)?;
+        self.encode(&mut file, options)?;
+        if file.as_ref().is_some_and(|file| file.bytes() >= options.file_bytes_max) {
+            self.stage(&mut file)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes what is buffered and stages the file.
+    pub(super) fn finish(&self, options: &WriteOptions) -> Result<()> {
+        let mut file = locked(&self.file);
+        self.settle(&mut file)?;
+        self.encode(&mut file, options)?;
+        self.stage(&mut file)
+    }
+
+    /// Completes what an earlier error left half done.
+    fn settle(&self, file: &mut Option<OpenFile>) -> Result<()> {
+        match file {
+            Some(open) if open.is_finished() => self.stage(file),
+            Some(open) => self.drain(open),
+            None => Ok(()),
+        }
+    }
+
+    fn encode(&self, file: &mut Option<OpenFile>, options: &WriteOptions) -> Result<()> {
+        let taken = std::mem::take(&mut *locked(&self.buffer));
+        if taken.rows == 0 {
+            return Ok(());
+        }
+        match self.encode_rows(file, &taken.batches, options) {
+            Ok(()) => {}
+            Err(error) => {
+                let mut buffer = locked(&self.buffer);
+                buffer.rows += taken.rows;
+                buffer.bytes += taken.bytes;
+                buffer.batches.splice(0..0, taken.batches);
+                return Err(error);
+            }
+        }
+        self.account.memory.fetch_sub(taken.bytes, Relaxed);
+        match file {
+            Some(open) => {
+                self.account.memory.fetch_add(open.held(), Relaxed);
+                self.drain(open)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn encode_rows(&self, file: &mut Option<OpenFile>, batches: &[RecordBatch], options: &WriteOptions) -> Result<()> {
+        if file.is_none() {
+            let number = self.epoch.next.fetch_add(1, Relaxed);
+            let name = staging::file_name(&options.writer_name, self.epoch.number, number);
+            *file = Some(OpenFile::create(&options.staging.join(name), self.table.private, &self.encoder)?);
+        }
+        let Some(open) = file else { return Ok(()) };
+        if options.sort || batches.len() > 1 {
+            let rows = ordered(&self.table, batches, options.sort)?;
+            return open.encode(&rows);
+        }
+        batches.iter().try_for_each(|batch| open.encode(batch))
+    }
+
+    /// Brings to the disk what the file holds in memory; `memory` counts that until it is there.
+    fn drain(&self, open: &mut OpenFile) -> Result<()> {
+        let held = open.held();
+        open.drain()?;
+        self.account.memory.fetch_sub(held, Relaxed);
+        self.account.staged.fetch_add(held as u64, Relaxed);
+        Ok(())
+    }
+
+    fn stage(&self, file: &mut Option<OpenFile>) -> Result<()> {
+        let Some(open) = file else { return Ok(()) };
+        let (held, written) = (open.held(), open.written());
+        let finished = open.finish();
+        // The footer is new, so that what is held now is not what was counted before.
+        let (held_now, new) = (open.held(), open.written() - written);
+        self.account.memory.fetch_add(held_now, Relaxed);
+        self.account.memory.fetch_sub(held, Relaxed);
+        self.account.staged.fetch_add(new, Relaxed);
+        finished?;
+        open.sync().map_err(|error| Lost::error(&disk("cannot bring to the disk", open.path(), &error)))?;
+        let path = open.path().to_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = format!("{}/{}", self.table.name, folder::path(self.table.layout, self.folder));
+        let (rows, bytes) = (open.rows, open.bytes());
+        locked(&self.epoch.staged).push(Staged {
+            table: Arc::clone(&self.table.name),
+            path,
+            folder,
+            name,
+            rows,
+            bytes,
+        });
+        *file = None;
+        Ok(())
+    }
+}
+
+/// A failed fsync: the kernel may have dropped what it had, so that no retry can tell what is on the disk.
+pub(super) struct Lost;
+
+impl Lost {
+    const CURE: &str = "what was written may be lost; look at the disk, then restart";
+
+    pub(super) fn error(error: &Error) -> Error {
+        Error::storage(format!("{error}: {}", Self::CURE))
+    }
+
+    pub(super) fn is(error: &Error) -> bool {
+        error.message().ends_with(Self::CURE)
+    }
+}

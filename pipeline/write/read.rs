@@ -1,0 +1,45 @@
+//! Reads tables of a local folder back, as any reader of Parquet would: what the demo prints is what is in the files.
+
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::path::{Path, PathBuf};
+
+/// The rows of every file of a table, with only the columns named. A table that has no file yet has no rows.
+///
+/// # Errors
+///
+/// `Storage` where a file cannot be read or is not Parquet.
+pub fn read(folder: &Path, table: &str, columns: &[&str]) -> Result<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    for path in files(&folder.join(table))? {
+        let failed = |error: &dyn std::fmt::Display| Error::storage(format!("{}: {error}", path.display()));
+        let file = std::fs::File::open(&path).map_err(|error| failed(&error))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        for batch in builder.with_projection(mask).build().map_err(|error| failed(&error))? {
+            batches.push(batch.map_err(|error| failed(&error))?);
+        }
+    }
+    Ok(batches)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(Error::storage(format!("{}: {error}", folder.display()))),
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| Error::storage(format!("{}: {error}", folder.display())))?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,373 @@
+//! A batch in memory, value by value: slow and plain.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use crate::batch::Source;
+use crate::columns::bit;
+use crate::raw::columns::{Bools, Column, Dictionary, F64s, Fixed, S64s, Text, U64s};
+use crate::raw::{ColumnDeclaration, columns::Type};
+use crate::{ColumnBuilder, Signal};
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Bool(value) => json!(value),
+            Self::I64(value) => json!(value),
+            Self::U64(value) => json!(value),
+            Self::F64(value) => json!(value),
+            Self::Text(value) => json!(value),
+            Self::Bytes(value) => json!(value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        }
+    }
+}
+
+/// A column: its values, and how it is handed out.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    kind: Type,
+    values: Vec<Option<Value>>,
+    dictionary: bool,
+}
+
+impl Stored {
+    pub(crate) fn new(values: ColumnBuilder) -> Self {
+        Self::from_raw(&values.finish()).expect("a builder makes whole columns")
+    }
+
+    pub(crate) fn dictionary(mut self) -> Self {
+        self.dictionary = true;
+        self
+    }
+
+    fn nothing(rows: usize) -> Self {
+        Self { kind: Type::Text, values: vec![None; rows], dictionary: false }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(crate) fn json(&self, row: usize) -> serde_json::Value {
+        self.values[row].as_ref().map_or(serde_json::Value::Null, Value::json)
+    }
+
+    pub(crate) fn from_raw(column: &Column) -> Result<Self, String> {
+        let valid = |valid: &[u8], row| valid.is_empty() || bit(valid, row);
+        let with = |kind, valid_bits: &[u8], values: Vec<Value>| {
+            let values = values.into_iter().enumerate();
+            Self {
+                kind,
+                values: values.map(|(row, value)| valid(valid_bits, row).then_some(value)).collect(),
+                dictionary: false,
+            }
+        };
+        Ok(match column {
+            Column::Bools(Bools { values, valid, rows }) => {
+                with(Type::Bool, valid, (0..*rows as usize).map(|row| Value::Bool(bit(values, row))).collect())
+            }
+            Column::S64s(S64s { values, valid }) => {
+                with(Type::S64, valid, values.iter().copied().map(Value::I64).collect())
+            }
+            Column::U64s(U64s { values, valid }) => {
+                with(Type::U64, valid, values.iter().copied().map(Value::U64).collect())
+            }
+            Column::F64s(F64s { values, valid }) => {
+                with(Type::F64, valid, values.iter().copied().map(Value::F64).collect())
+            }
+            Column::Text(text) => with(Type::Text, &text.valid, texts(text)?.into_iter().map(Value::Text).collect()),
+            Column::Dictionary(Dictionary { keys, values, valid }) => {
+                let texts = texts(values)?;
+                let text = |key: &u32| texts.get(*key as usize).cloned().map(Value::Text);
+                let values: Option<_> = keys.iter().map(text).collect();
+                with(Type::Text, valid, values.ok_or("a key beyond the dictionary")?).dictionary()
+            }
+            Column::Fixed(Fixed { width, bytes, valid }) => {
+                let kind = if *width == 16 { Type::Fixed16 } else { Type::Fixed8 };
+                let rows = bytes.chunks(*width as usize);
+                with(kind, valid, rows.map(|bytes| Value::Bytes(bytes.to_owned())).collect())
+            }
+        })
+    }
+
+    fn to_raw(&self) -> Column {
+        let mut builder = ColumnBuilder::new(self.kind);
+        for value in &self.values {
+            use crate::Cell;
+            match value {
+                None => builder.push_null(),
+                Some(Value::Bool(value)) => value.append(&mut builder),
+                Some(Value::I64(value)) => value.append(&mut builder),
+                Some(Value::U64(value)) => value.append(&mut builder),
+                Some(Value::F64(value)) => value.append(&mut builder),
+                Some(Value::Text(value)) => value.append(&mut builder),
+                Some(Value::Bytes(value)) => match (value.first_chunk::<16>(), value.first_chunk::<8>()) {
+                    (Some(value), _) => value.append(&mut builder),
+                    (None, Some(value)) => value.append(&mut builder),
+                    (None, None) => builder.push_null(),
+                },
+            }
+        }
+        match builder.finish() {
+            Column::Text(text) if self.dictionary => self.to_dictionary(text),
+            column => column,
+        }
+    }
+
+    fn to_dictionary(&self, text: Text) -> Column {
+        let mut distinct: Vec<&str> = Vec::new();
+        let keys = self.values.iter().map(|value| {
+            let text = if let Some(Value::Text(text)) = value { text.as_str() } else { "" };
+            let known = distinct.iter().position(|&other| other == text);
+            known.unwrap_or_else(|| {
+                distinct.push(text);
+                distinct.len() - 1
+            }) as u32
+        });
+        let keys = keys.collect();
+        let values = ColumnBuilder::from_values(distinct);
+        let Column::Text(values) = values.finish() else { return Column::Text(text) };
+        Column::Dictionary(Dictionary { keys, values, valid: text.valid })
+    }
+
+    /// Sets what is not null in `new`. Where an attribute then has values of two types it becomes text.
+    fn merge(&mut self, new: Self) {
+        if self.values.iter().all(Option::is_none) || self.kind == Type::Time {
+            self.kind = if self.kind == Type::Time { Type::Time } else { new.kind };
+        }
+        for (old, new) in self.values.iter_mut().zip(new.values) {
+            if new.is_some() {
+                *old = new;
+            }
+        }
+        let mut kinds = self.values.iter().flatten().map(std::mem::discriminant);
+        let first = kinds.next();
+        if kinds.any(|kind| Some(kind) != first) {
+            self.kind = Type::Text;
+            for value in self.values.iter_mut().flatten() {
+                if !matches!(value, Value::Text(_)) {
+                    *value = Value::Text(value.json().to_string());
+                }
+            }
+        } else if !matches!(self.kind, Type::Time) && first.is_some() {
+            self.kind = new.kind;
+        }
+    }
+}
+
+fn texts(text: &Text) -> Result<Vec<String>, String> {
+    text.offsets
+        .windows(2)
+        .map(|ends| {
+            let bytes = text.bytes.get(ends[0] as usize..ends[1] as usize).ok_or("an offset beyond the bytes")?;
+            String::from_utf8(bytes.to_owned()).map_err(|error| error.to_string())
+        })
+        .collect()
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    pub(crate) signal: Signal,
+    pub(crate) rows: usize,
+    pub(crate) columns: BTreeMap<String, Stored>,
+    /// Row by row, the reason for which it is dropped.
+    pub(crate) dropped: Vec<Option<String>>,
+}
+
+/// The batch of a call, with what the plugin has declared.
+pub(crate) struct Lent {
+    pub(crate) batch: RefCell<Memory>,
+    pub(crate) writes: Vec<ColumnDeclaration>,
+    /// The columns that were read: a test may ask.
+    pub(crate) read: RefCell<BTreeSet<String>>,
+}
+
+const NAMESPACES: [&str; 3] = ["attributes", "resource", "scope"];
+
+fn is_in(name: &str, place: &str) -> bool {
+    name == place || name.strip_prefix(place).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn is_attribute(name: &str) -> bool {
+    NAMESPACES.iter().any(|namespace| name != *namespace && is_in(name, namespace))
+}
+
+impl Lent {
+    fn declared(&self, column: &str, kind: Option<Type>) -> Result<(), String> {
+        let fits = |declared: &&ColumnDeclaration| match declared.name.strip_suffix('*') {
+            Some(start) => column.starts_with(start),
+            None => declared.name == column,
+        };
+        let declared = self.writes.iter().find(fits);
+        let declared = declared.ok_or_else(|| format!("column \"{column}\" is not declared: writes(…) in describe"))?;
+        let same = |kind: Type| {
+            declared.name.ends_with('*')
+                || declared.type_ == kind
+                || matches!((declared.type_, kind), (Type::Time, Type::S64) | (Type::Json, Type::Text))
+        };
+        if kind.is_none_or(same) {
+            return Ok(());
+        }
+        Err(format!("column \"{column}\" is declared as {:?}, but written as {kind:?}", declared.type_))
+    }
+}
+
+impl Source for Lent {
+    fn signal(&self) -> Signal {
+        self.batch.borrow().signal
+    }
+
+    fn rows(&self) -> usize {
+        self.batch.borrow().rows
+    }
+
+    fn read(&self, name: &str) -> Result<Column, String> {
+        self.read.borrow_mut().insert(name.to_owned());
+        let batch = self.batch.borrow();
+        match batch.columns.get(name) {
+            Some(column) => Ok(column.to_raw()),
+            None if is_attribute(name) => Ok(Stored::nothing(batch.rows).to_raw()),
+            None => Err(format!("there is no column \"{name}\" in this batch")),
+        }
+    }
+
+    fn write(&self, name: &str, values: &Column) -> Result<(), String> {
+        let new = Stored::from_raw(values)?;
+        self.declared(name, Some(new.kind))?;
+        let mut batch = self.batch.borrow_mut();
+        let rows = batch.rows;
+        batch.columns.entry(name.to_owned()).or_insert_with(|| Stored::nothing(rows)).merge(new);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str, rows: &[u8]) -> Result<(), String> {
+        self.declared(name, None)?;
+        if let Some(column) = self.batch.borrow_mut().columns.get_mut(name) {
+            let chosen = column.values.iter_mut().enumerate().filter(|(row, _)| bit(rows, *row));
+            chosen.for_each(|(_, value)| *value = None);
+        }
+        Ok(())
+    }
+
+    fn texts(&self, place: &str) -> Result<Text, String> {
+        let found = self.batch.borrow().texts(place)?;
+        match ColumnBuilder::from_values(found).finish() {
+            Column::Text(text) => Ok(text),
+            _ => Err("texts are text".to_owned()),
+        }
+    }
+
+    fn replace_texts(&self, place: &str, replacements: &Text) -> Result<(), String> {
+        self.declared(place, None).or_else(|error| self.declared(&format!("{place}."), None).map_err(|_| error))?;
+        let found = self.batch.borrow().texts(place)?;
+        let new = Stored::from_raw(&Column::Text(replacements.clone()))?;
+        if new.rows() != found.len() {
+            return Err(format!("\"{place}\" has {} texts, but {} replacements are given", found.len(), new.rows()));
+        }
+        let changes = found.into_iter().zip(new.values);
+        let changes: BTreeMap<String, String> = changes
+            .filter_map(|(old, new)| if let Some(Value::Text(new)) = new { Some((old, new)) } else { None })
+            .collect();
+        self.batch.borrow_mut().replace(place, &changes);
+        Ok(())
+    }
+
+    fn places(&self) -> Vec<String> {
+        let batch = self.batch.borrow();
+        let place = |(name, column): (&String, &Stored)| match NAMESPACES.iter().find(|space| is_in(name, space)) {
+            Some(namespace) => Some((*namespace).to_owned()),
+            None => matches!(column.kind, Type::Text | Type::Json).then(|| name.clone()),
+        };
+        let places: BTreeSet<String> = batch.columns.iter().filter_map(place).collect();
+        places.into_iter().collect()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), String> {
+        self.declared(from, None)?;
+        self.declared(to, None)?;
+        if let Some(name) = [from, to].iter().find(|name| !is_attribute(name)) {
+            return Err(format!("\"{name}\" is no attribute"));
+        }
+        let mut batch = self.batch.borrow_mut();
+        let rows = batch.rows;
+        if let Some(column) = batch.columns.remove(from) {
+            batch.columns.entry(to.to_owned()).or_insert_with(|| Stored::nothing(rows)).merge(column);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, rows: &[u8], reason: &str) -> Result<(), String> {
+        for (row, dropped) in self.batch.borrow_mut().dropped.iter_mut().enumerate() {
+            if dropped.is_none() && !bit(rows, row) {
+                *dropped = Some(reason.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// The texts of a place in their order: of attributes the keys too.
+    fn texts(&self, place: &str) -> Result<Vec<String>, String> {
+        let mut found = BTreeSet::new();
+        let mut known = NAMESPACES.contains(&place);
+        for (name, column) in self.columns.iter().filter(|(name, _)| is_in(name, place)) {
+            known = true;
+            found.extend(name.strip_prefix(place).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned));
+            for value in column.values.iter().flatten() {
+                match value {
+                    Value::Text(text) => _ = found.insert(text.clone()),
+                    Value::I64(number) if number.unsigned_abs() >= 100_000_000_000 => {
+                        _ = found.insert(number.to_string())
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if known {
+            Ok(found.into_iter().collect())
+        } else {
+            Err(format!("there is no place \"{place}\" in this batch"))
+        }
+    }
+
+    fn replace(&mut self, place: &str, changes: &BTreeMap<String, String>) {
+        for (name, mut column) in std::mem::take(&mut self.columns) {
+            if !is_in(&name, place) {
+                self.columns.insert(name, column);
+                continue;
+            }
+            let old = column.clone();
+            for value in column.values.iter_mut().flatten() {
+                let text = match &*value {
+                    Value::Text(text) => text.clone(),
+                    Value::I64(number) => number.to_string(),
+                    _ => continue,
+                };
+                if let Some(new) = changes.get(&text) {
+                    *value = Value::Text(new.clone());
+                }
+            }
+            let mut whole = Stored { kind: old.kind, values: vec![None; old.values.len()], dictionary: old.dictionary };
+            whole.merge(column);
+            let key = name.strip_prefix(place).and_then(|rest| rest.strip_prefix('.'));
+            let name = match key.and_then(|key| changes.get(key)) {
+                Some(new) => format!("{place}.{new}"),
+                None => name,
+            };
+            self.columns.insert(name, whole);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The examples run, and what they say of themselves is stored.
+
+mod service;
+
+use service::{Service, program, rows};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// An example's program: cargo puts it beside the folder of the test's own.
+fn example(name: &str) -> Command {
+    let own = std::env::current_exe().unwrap();
+    let path: PathBuf = own.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
+    if !path.is_file() {
+        // `cargo test` has built them; `cargo test --test examples` has not.
+        let built = Command::new(env!("CARGO")).args(["build", "--examples"]).status().unwrap();
+        assert!(built.success() && path.is_file(), "{} is not built", path.display());
+    }
+    Command::new(path)
+}
+
+#[test]
+fn embed_writes_its_row_without_a_socket_and_redacts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = example("embed").current_dir(folder.path()).arg("tables").output().unwrap();
+    let (out, err) = (program::printed(&done.stdout), program::printed(&done.stderr));
+    assert!(done.status.success(), "{out}\n{err}");
+    assert!(out.contains("accepted 1 row") && out.contains("logs: 1 rows in 1 file"), "{out}");
+    assert_eq!(err, "", "nothing is logged behind the embedder's back");
+    let stored = rows::read(&folder.path().join("tables"), "logs");
+    let body = format!("{:?}", stored[0]["body"]);
+    assert!(body.contains("paid") && !body.contains("alice@example.com"), "{body}");
+}
+
+#[test]
+fn embed_is_as_short_as_it_says() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed.rs")).unwrap();
+    assert!(text.lines().count() < 60, "{} lines", text.lines().count());
+}
+
+#[test]
+fn instrumented_sends_its_traces_metrics_and_logs() {
+    const REQUESTS: usize = 30;
+    let service = Service::start(|_| {});
+    let done = example("instrumented")
+        .arg(REQUESTS.to_string())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", service.grpc))
+        .output()
+        .unwrap();
+    let (out, err) = (program::printed(&done.stdout), program::printed(&done.stderr));
+    assert!(done.status.success(), "{out}\n{err}");
+    let (summary, folder) = service.stop();
+    let [spans, logs, metrics] = ["spans", "logs", "metrics"].map(|table| rows::read(folder.path(), table));
+    assert_eq!((spans.len(), logs.len(), metrics.len()), (2 * REQUESTS, REQUESTS / 10, 2), "{summary:?}");
+    let text = |text: &str| rows::Cell::Text(text.to_owned());
+    for row in spans.iter().chain(&logs).chain(&metrics) {
+        assert_eq!(row["service_name"], text("bakery"));
+    }
+    // Each line of the log belongs to the span of a request that failed.
+    for line in &logs {
+        let of = spans.iter().find(|span| span["span_id"] == line["span_id"]).expect("the span of the line");
+        assert_eq!((&of["status_code"], &of["trace_id"]), (&text("ERROR"), &line["trace_id"]));
+    }
+    let requests = metrics.iter().map(|point| match point["count"] {
+        rows::Cell::Int(count) => count,
+        _ => 0,
+    });
+    assert_eq!(requests.sum::<i128>(), REQUESTS as i128);
+}
