@@ -137,6 +137,10 @@ fn limits(from: &config::Limits) -> Limits {
         time_per_call: from.call_time_max,
         rows_emitted: size(from.rows_emitted_max),
         state_bytes: size(from.state_bytes_max),
+        held_rows: size(from.held_rows_max),
+        held_bytes: size(from.held_bytes_max),
+        held_age: from.held_age_max,
+        held_overflow_passes: from.held_overflow_passes,
         log_lines_per_second: from.log_lines_per_second_max,
         component_bytes: size(from.component_bytes_max),
     }
