@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arrow_array::RecordBatch;
+
+use super::gather::Day;
 use super::partition::{Epoch, Partition, Staged, locked};
-use super::{Writer, record, staging};
+use super::{Writer, destination, merge, read, record, staging};
 use crate::Result;
 
 /// An epoch that takes no more rows and is not published yet.
@@ -13,6 +16,7 @@ use crate::Result;
 pub(super) struct Closing {
     epoch: Arc<Epoch>,
     partitions: Vec<Arc<Partition>>,
+    days: Vec<Arc<Day>>,
     recorded: bool,
 }
 
@@ -60,17 +64,19 @@ impl Writer {
         let mut closing = locked(&self.closing);
         let mut closed = Closed::default();
         closing.extend(self.begin_next()?);
-        for unfinished in closing.iter_mut() {
-            self.commit(unfinished)?;
+        for at in 0..closing.len() {
+            self.commit(closing.make_contiguous(), at)?;
         }
         self.complete_all(&mut closing, &mut closed)?;
         Ok(closed)
     }
 
     fn complete_all(&self, closing: &mut VecDeque<Closing>, closed: &mut Closed) -> Result<()> {
-        while let Some(first) = closing.front_mut() {
-            self.commit(first)?;
-            self.publish(&first.epoch, closed)?;
+        while !closing.is_empty() {
+            self.commit(closing.make_contiguous(), 0)?;
+            if let Some(first) = closing.front() {
+                self.publish(&first.epoch, closed)?;
+            }
             closing.pop_front();
         }
         Ok(())
@@ -83,10 +89,10 @@ impl Writer {
             let epoch = Epoch::new(number);
             for file in files {
                 self.account.staged.fetch_add(file.bytes, Relaxed);
-                self.account.rows.fetch_add(file.rows, Relaxed);
+                self.account.rows.fetch_add(file.pending, Relaxed);
                 locked(&epoch.staged).push(file);
             }
-            closing.push_back(Closing { epoch, partitions: Vec::new(), recorded: true });
+            closing.push_back(Closing { epoch, partitions: Vec::new(), days: Vec::new(), recorded: true });
         }
     }
 
@@ -94,7 +100,7 @@ impl Writer {
     fn begin_next(&self) -> Result<Option<Closing>> {
         let number = {
             let open = locked(&self.open);
-            let idle = open.partitions.is_empty() && locked(&open.epoch.staged).is_empty();
+            let idle = open.partitions.is_empty() && open.days.is_empty() && locked(&open.epoch.staged).is_empty();
             if idle && locked(&open.epoch.evicted).is_empty() {
                 return Ok(None);
             }
@@ -104,12 +110,15 @@ impl Writer {
         let mut open = locked(&self.open);
         let epoch = std::mem::replace(&mut open.epoch, Epoch::new(number));
         let partitions = std::mem::take(&mut open.partitions).into_values().collect();
-        Ok(Some(Closing { epoch, partitions, recorded: false }))
+        let days = std::mem::take(&mut open.days).into_values().collect();
+        Ok(Some(Closing { epoch, partitions, days, recorded: false }))
     }
 
-    fn commit(&self, closing: &mut Closing) -> Result<()> {
-        if !closing.recorded {
-            self.stage(closing)?;
+    /// Stages and records one of the epochs; those before it are recorded.
+    fn commit(&self, closing: &mut [Closing], at: usize) -> Result<()> {
+        let (earlier, closing) = closing.split_at_mut(at);
+        if let Some(closing) = closing.first_mut().filter(|closing| !closing.recorded) {
+            self.stage(closing, earlier)?;
             self.record(&closing.epoch, &locked(&closing.epoch.staged))?;
             closing.recorded = true;
         }
@@ -117,13 +126,36 @@ impl Writer {
     }
 
     /// Every row into a file that is complete and on the disk, in the staging folder.
-    fn stage(&self, closing: &mut Closing) -> Result<()> {
+    fn stage(&self, closing: &mut Closing, earlier: &[Closing]) -> Result<()> {
         closing.partitions.append(&mut locked(&closing.epoch.evicted));
         while let Some(partition) = closing.partitions.last() {
             self.watched(partition.finish(&self.options))?;
             closing.partitions.pop();
         }
+        let mut recent = locked(&self.recent);
+        recent.forget(closing.epoch.number);
+        while let Some(day) = closing.days.last() {
+            let stored = self.stored(day, earlier)?;
+            self.watched(day.stage(&self.options, &stored, &mut recent))?;
+            closing.days.pop();
+        }
         self.watched(staging::sync_folder(&self.options.staging))
+    }
+
+    /// The rows of a day as of the epochs before: from a file that is on its way, or else from the one at the destination.
+    fn stored(&self, day: &Day, earlier: &[Closing]) -> Result<Vec<RecordBatch>> {
+        let (folder, name) = (day.path(), merge::file_name(&self.options.writer_name));
+        let on_its_way = earlier.iter().rev().find_map(|closing| {
+            let staged = locked(&closing.epoch.staged);
+            let file = staged.iter().find(|file| file.folder == folder && file.name == name)?;
+            Some((!file.remove).then(|| file.path.clone()))
+        });
+        let content = match on_its_way {
+            Some(None) => None,
+            Some(Some(path)) => destination::content(&path)?,
+            None => self.options.to.fetch(&folder, &name, self.options.retry)?,
+        };
+        content.map_or(Ok(Vec::new()), |content| read::restored(&day.table, content, &format!("{folder}/{name}")))
     }
 
     /// The commit: from here on the next start publishes these files, if this one does not get to it. The log's position
@@ -137,17 +169,19 @@ impl Writer {
         let mut staged = locked(&epoch.staged);
         closed.epoch = epoch.number;
         while let Some(file) = staged.last() {
-            self.watched(self.options.to.publish(&file.path, &file.folder, &file.name, self.options.retry))?;
+            self.watched(self.options.to.publish(file, self.options.retry))?;
             self.account.staged.fetch_sub(file.bytes, Relaxed);
-            self.account.rows.fetch_sub(file.rows, Relaxed);
-            closed.files += 1;
-            closed.rows += file.rows;
-            closed.bytes += file.bytes;
-            let mut written = locked(&self.written);
-            let written = written.entry(Arc::clone(&file.table)).or_default();
-            written.rows += file.rows;
-            written.bytes += file.bytes;
-            written.files += 1;
+            self.account.rows.fetch_sub(file.pending, Relaxed);
+            if !file.remove {
+                closed.files += 1;
+                closed.rows += file.rows;
+                closed.bytes += file.bytes;
+                let mut written = locked(&self.written);
+                let written = written.entry(Arc::clone(&file.table)).or_default();
+                written.rows += file.rows;
+                written.bytes += file.bytes;
+                written.files += 1;
+            }
             staged.pop();
         }
         drop(staged);

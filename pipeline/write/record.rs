@@ -19,18 +19,20 @@ pub(super) fn write(options: &WriteOptions, epoch: u64, staged: &[Staged]) -> Re
     let file = |file: &Staged| {
         json!({
             "table": &*file.table, "folder": file.folder, "name": file.name, "rows": file.rows, "bytes": file.bytes,
+            "staged": file.staged_name(), "pending": file.pending, "remove": file.remove,
         })
     };
     let record = json!({ "epoch": epoch, "files": staged.iter().map(file).collect::<Vec<_>>() });
     staging::replace(&path(options, epoch), &format!("{record}\n"))
 }
 
-/// Removes the record of an epoch whose files are all published. Gone already is as good.
+/// Removes the record of an epoch whose files are all published, for good: were it there again after a power cut, an old
+/// file of a day would replace the one of a later epoch. Gone already is as good.
 pub(super) fn remove(options: &WriteOptions, epoch: u64) -> Result<()> {
     let path = path(options, epoch);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(disk("cannot be removed", &path, &error)),
-        _ => Ok(()),
+        _ => staging::sync_folder(&options.staging),
     }
 }
 
@@ -66,15 +68,21 @@ fn read(options: &WriteOptions, path: &Path) -> Result<Vec<Staged>> {
     for file in record["files"].as_array().ok_or_else(broken)? {
         let text = |key: &str| file[key].as_str().map(str::to_owned).ok_or_else(broken);
         let number = |key: &str| file[key].as_u64().ok_or_else(broken);
-        let name = text("name")?;
-        let at = options.staging.join(&name);
-        if at.is_file() {
+        let (name, remove) = (text("name")?, file["remove"].as_bool().unwrap_or(false));
+        // Staged files were not named, nor their rows counted, before days were rewritten.
+        let staged = if file["staged"].is_null() { name.clone() } else { text("staged")? };
+        let path = options.staging.join(staged);
+        let rows = number("rows")?;
+        // A file that is not in staging any more is at its destination.
+        if remove || path.is_file() {
             files.push(Staged {
                 table: Arc::from(text("table")?),
-                path: at,
+                path,
                 folder: text("folder")?,
                 name,
-                rows: number("rows")?,
+                remove,
+                rows,
+                pending: file["pending"].as_u64().unwrap_or(rows),
                 bytes: number("bytes")?,
             });
         }
