@@ -75,7 +75,6 @@ impl Recent {
 }
 
 /// What a day's file is made of.
-#[derive(Default)]
 struct Merged {
     /// The number of a batch, stored ones first, and of a row there; and how often the row was restated.
     rows: Vec<((usize, usize), i64)>,
@@ -177,6 +176,10 @@ impl Day {
     }
 }
 
+fn contents<'a>(upsert: &Upsert, rows: impl Iterator<Item = &'a RecordBatch>) -> Result<Vec<Columns<'a>>> {
+    rows.map(|rows| Columns::new(rows, &upsert.content)).collect()
+}
+
 /// Puts the stored rows and the newest ones side by side by their keys.
 fn merge(upsert: &Upsert, stored: &[RecordBatch], gathered: &[Chunk], newest: &Newest) -> Result<Merged> {
     let chunks = stored.iter().map(|rows| {
@@ -185,12 +188,8 @@ fn merge(upsert: &Upsert, stored: &[RecordBatch], gathered: &[Chunk], newest: &N
     });
     // Whatever wrote the file, each key is there once from now on.
     let old = Newest::of(upsert, &chunks.collect::<Vec<_>>())?;
-    let contents = |rows: &[&RecordBatch]| -> Result<Vec<_>> {
-        rows.iter().map(|rows| Columns::new(rows, &upsert.content)).collect()
-    };
-    let old_contents = contents(&stored.iter().collect::<Vec<_>>())?;
-    let new_rows: Vec<&RecordBatch> = gathered.iter().map(|chunk| &chunk.rows).collect();
-    let new_contents = contents(&new_rows)?;
+    let old_contents = contents(upsert, stored.iter())?;
+    let new_contents = contents(upsert, gathered.iter().map(|chunk| &chunk.rows))?;
     let revision = |(at, row): (usize, usize)| {
         let revisions = stored[at].column(upsert.revision).as_primitive_opt::<Int64Type>();
         revisions.filter(|revisions| revisions.is_valid(row)).map_or(0, |revisions| revisions.value(row))
@@ -203,7 +202,8 @@ fn merge(upsert: &Upsert, stored: &[RecordBatch], gathered: &[Chunk], newest: &N
         new_contents[new.0].append(new.1, &mut after);
         before == after
     };
-    let mut merged = Merged { changed: old.rows.len() != stored.iter().map(RecordBatch::num_rows).sum(), ..Merged::default() };
+    let stored_rows: usize = stored.iter().map(RecordBatch::num_rows).sum();
+    let mut merged = Merged { rows: Vec::with_capacity(stored_rows), changed: old.rows.len() != stored_rows };
     let (mut left, mut right) = (0, 0);
     loop {
         let (from, to) = (old.rows.get(left).copied(), newest.rows.get(right).copied());
