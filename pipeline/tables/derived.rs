@@ -6,9 +6,9 @@ use arrow_array::types::Int32Type;
 use arrow_array::{
     ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array,
 };
-use arrow_schema::FieldRef;
+use arrow_schema::{FieldRef, SchemaRef};
 
-use super::{Table, Tables};
+use super::{Layout, Table, Tables, Upsert};
 use super::rows::{conform, record_batch};
 use crate::{Error, Result, Signal};
 
@@ -67,6 +67,32 @@ impl Tables {
 }
 
 impl Table {
+    /// A table that is upsert and that no plugin declares any more, from the columns of one of its files and the names of those
+    /// of the key.
+    ///
+    /// # Errors
+    ///
+    /// `Data` where the columns are not those of such a table.
+    pub fn was_upsert(name: &str, schema: SchemaRef, key: &[String]) -> Result<Self> {
+        let at = |column: &str| {
+            let missing = |_| Error::data(format!("a file of table `{name}`, which is upsert, has no column `{column}`"));
+            schema.index_of(column).map_err(missing)
+        };
+        let (computed_at, revision) = (at("computed_at")?, at("revision")?);
+        let key = key.iter().map(|column| at(column)).collect::<Result<_>>()?;
+        let content = (0..schema.fields().len()).filter(|at| ![computed_at, revision].contains(at)).collect();
+        Ok(Self {
+            name: name.into(),
+            time: computed_at,
+            time_fallback: Some(computed_at),
+            service: None,
+            layout: Layout::Day,
+            private: false,
+            upsert: Some(Upsert { key, content, revision }),
+            schema,
+        })
+    }
+
     /// Rows that were read from a file of the table, with the columns that it has now: one that the file lacks is null, one
     /// that is declared no more is left out.
     ///

@@ -16,7 +16,6 @@ use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, PutPa
 use tokio::runtime::Handle;
 
 use super::encode::disk;
-use super::partition::Staged;
 use super::staging::{epoch_of, largest_epoch, make_folder, sync_folder};
 use crate::config::S3;
 use crate::{Error, Result};
@@ -121,13 +120,9 @@ impl Destination {
         }
     }
 
-    /// Brings a staged file to its place, under its name in its folder, where it replaces one of that name; or removes that
-    /// one. Doing it again changes nothing.
-    pub(super) fn publish(&self, file: &Staged, retry: Retry) -> Result<()> {
-        let Staged { path: staged, folder, name, .. } = file;
-        if file.remove {
-            return self.remove(folder, name, retry);
-        }
+    /// Brings a staged file to its place, under its name in its folder, where it replaces one of that name. Doing it
+    /// again changes nothing.
+    pub(super) fn publish(&self, staged: &Path, folder: &str, name: &str, retry: Retry) -> Result<()> {
         match self {
             Self::Local(to) => publish_local(staged, &to.join(folder), name),
             Self::Store { store, prefix, runtime } => {
@@ -148,7 +143,7 @@ impl Destination {
     }
 
     /// Removes a file from its place. Gone already is as good.
-    fn remove(&self, folder: &str, name: &str, retry: Retry) -> Result<()> {
+    pub(super) fn remove(&self, folder: &str, name: &str, retry: Retry) -> Result<()> {
         match self {
             Self::Local(to) => {
                 let folder = to.join(folder);

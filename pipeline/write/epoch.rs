@@ -1,14 +1,12 @@
 //! The end of an epoch, in three steps: stage, record, publish.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::sync::atomic::Ordering::Relaxed;
-
-use arrow_array::RecordBatch;
 
 use super::gather::Day;
 use super::partition::{Epoch, Partition, Staged, locked};
-use super::{Writer, destination, merge, read, record, staging};
+use super::{Writer, Written, record, staging};
 use crate::Result;
 
 /// An epoch that takes no more rows and is not published yet.
@@ -64,19 +62,17 @@ impl Writer {
         let mut closing = locked(&self.closing);
         let mut closed = Closed::default();
         closing.extend(self.begin_next()?);
-        for at in 0..closing.len() {
-            self.commit(closing.make_contiguous(), at)?;
+        for unfinished in closing.iter_mut() {
+            self.commit(unfinished)?;
         }
         self.complete_all(&mut closing, &mut closed)?;
         Ok(closed)
     }
 
     fn complete_all(&self, closing: &mut VecDeque<Closing>, closed: &mut Closed) -> Result<()> {
-        while !closing.is_empty() {
-            self.commit(closing.make_contiguous(), 0)?;
-            if let Some(first) = closing.front() {
-                self.publish(&first.epoch, closed)?;
-            }
+        while let Some(first) = closing.front_mut() {
+            self.commit(first)?;
+            self.publish(&first.epoch, closed)?;
             closing.pop_front();
         }
         Ok(())
@@ -114,11 +110,21 @@ impl Writer {
         Ok(Some(Closing { epoch, partitions, days, recorded: false }))
     }
 
-    /// Stages and records one of the epochs; those before it are recorded.
-    fn commit(&self, closing: &mut [Closing], at: usize) -> Result<()> {
-        let (earlier, closing) = closing.split_at_mut(at);
-        if let Some(closing) = closing.first_mut().filter(|closing| !closing.recorded) {
-            self.stage(closing, earlier)?;
+    /// Ends the epoch early, to have its rows on the disk rather than in memory; it is published when the next one is. Does
+    /// nothing while epochs are being ended.
+    pub(super) fn commit_early(&self) -> Result<()> {
+        let mut closing = match self.closing.try_lock() {
+            Ok(closing) => closing,
+            Err(TryLockError::Poisoned(closing)) => closing.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        closing.extend(self.begin_next()?);
+        closing.iter_mut().try_for_each(|unfinished| self.commit(unfinished))
+    }
+
+    fn commit(&self, closing: &mut Closing) -> Result<()> {
+        if !closing.recorded {
+            self.stage(closing)?;
             self.record(&closing.epoch, &locked(&closing.epoch.staged))?;
             closing.recorded = true;
         }
@@ -126,7 +132,7 @@ impl Writer {
     }
 
     /// Every row into a file that is complete and on the disk, in the staging folder.
-    fn stage(&self, closing: &mut Closing, earlier: &[Closing]) -> Result<()> {
+    fn stage(&self, closing: &mut Closing) -> Result<()> {
         closing.partitions.append(&mut locked(&closing.epoch.evicted));
         while let Some(partition) = closing.partitions.last() {
             self.watched(partition.finish(&self.options))?;
@@ -135,27 +141,10 @@ impl Writer {
         let mut recent = locked(&self.recent);
         recent.forget(closing.epoch.number);
         while let Some(day) = closing.days.last() {
-            let stored = self.stored(day, earlier)?;
-            self.watched(day.stage(&self.options, &stored, &mut recent))?;
+            self.watched(day.stage(&self.options, &mut recent))?;
             closing.days.pop();
         }
         self.watched(staging::sync_folder(&self.options.staging))
-    }
-
-    /// The rows of a day as of the epochs before: from a file that is on its way, or else from the one at the destination.
-    fn stored(&self, day: &Day, earlier: &[Closing]) -> Result<Vec<RecordBatch>> {
-        let (folder, name) = (day.path(), merge::file_name(&self.options.writer_name));
-        let on_its_way = earlier.iter().rev().find_map(|closing| {
-            let staged = locked(&closing.epoch.staged);
-            let file = staged.iter().find(|file| file.folder == folder && file.name == name)?;
-            Some((!file.remove).then(|| file.path.clone()))
-        });
-        let content = match on_its_way {
-            Some(None) => None,
-            Some(Some(path)) => destination::content(&path)?,
-            None => self.options.to.fetch(&folder, &name, self.options.retry)?,
-        };
-        content.map_or(Ok(Vec::new()), |content| read::restored(&day.table, content, &format!("{folder}/{name}")))
     }
 
     /// The commit: from here on the next start publishes these files, if this one does not get to it. The log's position
@@ -169,19 +158,24 @@ impl Writer {
         let mut staged = locked(&epoch.staged);
         closed.epoch = epoch.number;
         while let Some(file) = staged.last() {
-            self.watched(self.options.to.publish(file, self.options.retry))?;
+            let written = match &file.key {
+                Some(key) => self.watched(self.publish_merged(file, key))?,
+                None => {
+                    let published = self.options.to.publish(&file.path, &file.folder, &file.name, self.options.retry);
+                    self.watched(published)?;
+                    Written { rows: file.rows, bytes: file.bytes, files: 1 }
+                }
+            };
             self.account.staged.fetch_sub(file.bytes, Relaxed);
             self.account.rows.fetch_sub(file.pending, Relaxed);
-            if !file.remove {
-                closed.files += 1;
-                closed.rows += file.rows;
-                closed.bytes += file.bytes;
-                let mut written = locked(&self.written);
-                let written = written.entry(Arc::clone(&file.table)).or_default();
-                written.rows += file.rows;
-                written.bytes += file.bytes;
-                written.files += 1;
-            }
+            closed.files += written.files;
+            closed.rows += written.rows;
+            closed.bytes += written.bytes;
+            let mut all = locked(&self.written);
+            let all = all.entry(Arc::clone(&file.table)).or_default();
+            all.rows += written.rows;
+            all.bytes += written.bytes;
+            all.files += written.files;
             staged.pop();
         }
         drop(staged);

@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -10,20 +11,16 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_select::interleave::interleave_record_batch;
+use bytes::Bytes;
 
-use super::encode::{OpenFile, disk};
+use super::encode::{Encoder, OpenFile, disk};
 use super::folder::Folder;
 use super::gather::{Chunk, Day, Mark, Newest};
 use super::keys::{Columns, Keys};
 use super::partition::{Lost, Staged, locked};
-use super::{WriteOptions, staging};
-use crate::tables::Upsert;
+use super::{WriteOptions, Writer, Written, destination, read, staging};
+use crate::tables::{Table, Upsert};
 use crate::{Error, Result};
-
-/// The name of a day's file: the same always.
-pub(super) fn file_name(writer: &str) -> String {
-    format!("{writer}.parquet")
-}
 
 /// The marks of rows of the last two epochs. A thread that was slow may bring a row after the epoch in which a newer one of
 /// its key was taken; without these the older row would replace the newer one.
@@ -74,126 +71,166 @@ impl Recent {
     }
 }
 
-/// What a day's file is made of.
-struct Merged {
-    /// The number of a batch, stored ones first, and of a row there; and how often the row was restated.
-    rows: Vec<((usize, usize), i64)>,
-    /// Whether that is something else than what is stored.
-    changed: bool,
-}
+/// The revision, in a staged file, of a row that says that its key has none any more.
+const RETRACTED: i64 = -1;
+
+/// A row of a file to be written: the number of its batch and its own there, and its revision.
+type Picked = ((usize, usize), i64);
 
 impl Day {
-    /// Stages the day's file, if any of the rows changes what is stored. After an error every row is still here.
-    pub(super) fn stage(&self, options: &WriteOptions, stored: &[RecordBatch], recent: &mut Recent) -> Result<()> {
+    /// Stages the newest rows. They are merged into the day's file when the epoch is published: what is committed must not
+    /// wait for a store to tell what it has. After an error every row is still here.
+    pub(super) fn stage(&self, options: &WriteOptions, recent: &mut Recent) -> Result<()> {
         let upsert = self.upsert()?;
         let mut gathered = self.all();
-        let mut newest = Newest::of(upsert, &gathered)?;
+        let newest = Newest::of(upsert, &gathered)?;
         let (mut keys, mut marks) = (Keys::default(), Vec::with_capacity(newest.rows.len()));
-        let mut current = Vec::with_capacity(newest.rows.len());
+        let mut rows: Vec<Picked> = Vec::with_capacity(newest.rows.len());
         for (at, &(chunk, row)) in newest.rows.iter().enumerate() {
             let (key, mark) = (newest.key(at), gathered[chunk].marks[row]);
             if recent.of(self).iter().filter_map(|marks| marks.find(key)).all(|known| known <= mark) {
                 keys.push(key);
                 marks.push(mark);
-                current.push((chunk, row));
+                rows.push(((chunk, row), if mark.retract { RETRACTED } else { 0 }));
             }
         }
-        newest.rows = current;
-        let merged = merge(upsert, stored, &gathered, &newest)?;
-        let staged = if merged.changed { Some(self.write(options, upsert, stored, &gathered, &merged.rows)?) } else { None };
+        if rows.is_empty() {
+            self.account.rows.fetch_sub(self.taken(), Relaxed);
+        } else {
+            let number = self.epoch.next.fetch_add(1, Relaxed);
+            let path = options.staging.join(staging::file_name(&options.writer_name, self.epoch.number, number));
+            let batches: Vec<&RecordBatch> = gathered.iter().map(|chunk| &chunk.rows).collect();
+            let bytes = write(&path, &self.table, &self.encoder, options.row_group_rows, &batches, &rows)?;
+            self.account.staged.fetch_add(bytes, Relaxed);
+            locked(&self.epoch.staged).push(Staged {
+                table: Arc::clone(&self.table.name),
+                path,
+                folder: self.path(),
+                name: format!("{}.parquet", options.writer_name),
+                key: Some(upsert.key.iter().map(|&at| self.table.schema.field(at).name().clone()).collect()),
+                rows: rows.len() as u64,
+                pending: self.taken(),
+                bytes,
+            });
+        }
         recent.remember(self, keys, marks);
         gathered.clear();
         self.account.memory.fetch_sub(self.bytes(), Relaxed);
-        match staged {
-            Some(staged) => {
-                self.account.staged.fetch_add(staged.bytes, Relaxed);
-                locked(&self.epoch.staged).push(staged);
-            }
-            None => {
-                self.account.rows.fetch_sub(self.taken(), Relaxed);
-            }
-        }
         Ok(())
     }
+}
 
-    fn write(
-        &self,
-        options: &WriteOptions,
-        upsert: &Upsert,
-        stored: &[RecordBatch],
-        gathered: &[Chunk],
-        rows: &[((usize, usize), i64)],
-    ) -> Result<Staged> {
-        let mut staged = Staged {
-            table: Arc::clone(&self.table.name),
-            path: PathBuf::new(),
-            folder: self.path(),
-            name: file_name(&options.writer_name),
-            remove: rows.is_empty(),
-            rows: rows.len() as u64,
-            pending: self.taken(),
-            bytes: 0,
+impl Writer {
+    /// Merges staged rows into the file of their day, if they change it. Doing it again changes nothing.
+    pub(super) fn publish_merged(&self, file: &Staged, key: &[String]) -> Result<Written> {
+        let Staged { path, folder, name, .. } = file;
+        // Gone already: an earlier attempt came as far as that.
+        let Some(content) = destination::content(path)? else { return Ok(Written::default()) };
+        let (table, encoder) = self.merged_table(file, key, &content)?;
+        let Some(upsert) = &table.upsert else { return Err(Error::bug(format!("table `{}` has no key", table.name))) };
+        let changes = read::restored(&table, content, &path.display().to_string())?;
+        let changes: Vec<Chunk> = changes.into_iter().map(|rows| chunk(upsert, rows)).collect();
+        let stored = match self.options.to.fetch(folder, name, self.options.retry)? {
+            Some(content) => read::restored(&table, content, &format!("{folder}/{name}"))?,
+            None => Vec::new(),
         };
-        if staged.remove {
-            return Ok(staged);
-        }
-        let number = self.epoch.next.fetch_add(1, Relaxed);
-        let name = staging::file_name(&options.writer_name, self.epoch.number, number);
-        staged.path = options.staging.join(name);
-        let batches: Vec<&RecordBatch> = stored.iter().chain(gathered.iter().map(|chunk| &chunk.rows)).collect();
-        match self.write_file(&staged.path, options.row_group_rows, upsert, &batches, rows) {
-            Ok(bytes) => Ok(Staged { bytes, ..staged }),
-            Err(error) => {
-                // The next attempt takes another name; this one would be cleared at the next start.
-                let _ = std::fs::remove_file(&staged.path);
-                Err(error)
+        // What an attempt that was interrupted may have left.
+        let whole = path.with_extension("merged");
+        remove(&whole)?;
+        let mut written = Written::default();
+        match merge(upsert, &stored, &changes)? {
+            None => {}
+            Some(rows) if rows.is_empty() => self.options.to.remove(folder, name, self.options.retry)?,
+            Some(rows) => {
+                let batches: Vec<&RecordBatch> = stored.iter().chain(changes.iter().map(|chunk| &chunk.rows)).collect();
+                let bytes = write(&whole, &table, &encoder, self.options.row_group_rows, &batches, &rows)?;
+                self.options.to.publish(&whole, folder, name, self.options.retry)?;
+                written = Written { rows: rows.len() as u64, bytes, files: 1 };
             }
         }
+        remove(path)?;
+        Ok(written)
     }
 
-    fn write_file(
-        &self,
-        path: &Path,
-        row_group_rows: usize,
-        upsert: &Upsert,
-        batches: &[&RecordBatch],
-        rows: &[((usize, usize), i64)],
-    ) -> Result<u64> {
-        let mut file = OpenFile::create(path, self.table.private, &self.encoder)?;
+    /// The table as it is declared; or as it was, where no plugin declares it any more.
+    fn merged_table(&self, file: &Staged, key: &[String], content: &Bytes) -> Result<(Arc<Table>, Arc<Encoder>)> {
+        let declared = self.tables.table(&file.table).filter(|table| table.upsert.is_some());
+        if let Some((table, encoder)) = declared.and_then(|table| Some((table, self.encoders.get(&table.name)?))) {
+            return Ok((Arc::clone(table), Arc::clone(encoder)));
+        }
+        let schema = read::schema(content.clone(), &file.path)?;
+        let table = Table::was_upsert(&file.table, schema, key)?;
+        let options = &self.options;
+        let encoder = Encoder::new(&table, options.row_group_rows, options.zstd_level, false)?;
+        Ok((Arc::new(table), Arc::new(encoder)))
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(disk("cannot remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The revision of a row.
+fn revision(upsert: &Upsert, rows: &RecordBatch, row: usize) -> i64 {
+    let revisions = rows.column(upsert.revision).as_primitive_opt::<Int64Type>();
+    revisions.filter(|revisions| revisions.is_valid(row)).map_or(0, |revisions| revisions.value(row))
+}
+
+/// Rows from a file, each of whose keys is there once.
+fn chunk(upsert: &Upsert, rows: RecordBatch) -> Chunk {
+    let mark = |row| Mark { order: 0, call: 0, retract: revision(upsert, &rows, row) == RETRACTED };
+    Chunk { marks: (0..rows.num_rows()).map(mark).collect(), rows }
+}
+
+/// Writes a file whole, on the disk for good, or not at all; returns its bytes.
+fn write(
+    path: &Path,
+    table: &Table,
+    encoder: &Encoder,
+    row_group_rows: usize,
+    batches: &[&RecordBatch],
+    rows: &[Picked],
+) -> Result<u64> {
+    let revision = table.upsert.as_ref().map_or(0, |upsert| upsert.revision);
+    let mut file = OpenFile::create(path, table.private, encoder)?;
+    let mut encode = || {
         for rows in rows.chunks(row_group_rows.max(1)) {
             let from: Vec<(usize, usize)> = rows.iter().map(|(from, _)| *from).collect();
             let group = interleave_record_batch(batches, &from).and_then(|group| {
                 let mut columns: Vec<ArrayRef> = group.columns().to_vec();
-                columns[upsert.revision] = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, count)| *count)));
+                columns[revision] = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, count)| *count)));
                 RecordBatch::try_new(group.schema(), columns)
             });
-            file.encode(&group.map_err(|error| Error::bug(format!("table `{}`: {error}", self.table.name)))?)?;
+            file.encode(&group.map_err(|error| Error::bug(format!("table `{}`: {error}", table.name)))?)?;
             file.drain()?;
         }
         file.finish()?;
         file.sync().map_err(|error| Lost::error(&disk("cannot bring to the disk", path, &error)))?;
         Ok(file.bytes())
+    };
+    let written = encode();
+    if written.is_err() {
+        // Nobody uses it; where even this fails, the next attempt or the next start removes it.
+        let _ = std::fs::remove_file(path);
     }
+    written
 }
 
 fn contents<'a>(upsert: &Upsert, rows: impl Iterator<Item = &'a RecordBatch>) -> Result<Vec<Columns<'a>>> {
     rows.map(|rows| Columns::new(rows, &upsert.content)).collect()
 }
 
-/// Puts the stored rows and the newest ones side by side by their keys.
-fn merge(upsert: &Upsert, stored: &[RecordBatch], gathered: &[Chunk], newest: &Newest) -> Result<Merged> {
-    let chunks = stored.iter().map(|rows| {
-        let mark = Mark { order: 0, call: 0, retract: false };
-        Chunk { rows: rows.clone(), marks: vec![mark; rows.num_rows()] }
-    });
+/// The rows of a day after the changes, in the order of their keys, stored batches counted first; none where that is what is
+/// stored.
+fn merge(upsert: &Upsert, stored: &[RecordBatch], changes: &[Chunk]) -> Result<Option<Vec<Picked>>> {
+    let old_chunks: Vec<Chunk> = stored.iter().map(|rows| chunk(upsert, rows.clone())).collect();
     // Whatever wrote the file, each key is there once from now on.
-    let old = Newest::of(upsert, &chunks.collect::<Vec<_>>())?;
+    let (old, new) = (Newest::of(upsert, &old_chunks)?, Newest::of(upsert, changes)?);
     let old_contents = contents(upsert, stored.iter())?;
-    let new_contents = contents(upsert, gathered.iter().map(|chunk| &chunk.rows))?;
-    let revision = |(at, row): (usize, usize)| {
-        let revisions = stored[at].column(upsert.revision).as_primitive_opt::<Int64Type>();
-        revisions.filter(|revisions| revisions.is_valid(row)).map_or(0, |revisions| revisions.value(row))
-    };
+    let new_contents = contents(upsert, changes.iter().map(|chunk| &chunk.rows))?;
     let (mut before, mut after) = (Vec::new(), Vec::new());
     let mut same = |old: (usize, usize), new: (usize, usize)| {
         before.clear();
@@ -202,29 +239,32 @@ fn merge(upsert: &Upsert, stored: &[RecordBatch], gathered: &[Chunk], newest: &N
         new_contents[new.0].append(new.1, &mut after);
         before == after
     };
+    let kept = |at: (usize, usize)| (at, revision(upsert, &stored[at.0], at.1));
     let stored_rows: usize = stored.iter().map(RecordBatch::num_rows).sum();
-    let mut merged = Merged { rows: Vec::with_capacity(stored_rows), changed: old.rows.len() != stored_rows };
+    let mut changed = old.rows.len() != stored_rows;
+    let mut rows = Vec::with_capacity(stored_rows);
     let (mut left, mut right) = (0, 0);
-    loop {
-        let (from, to) = (old.rows.get(left).copied(), newest.rows.get(right).copied());
-        let order = match (from, to) {
-            (None, None) => return Ok(merged),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(_), Some(_)) => old.key(left).cmp(newest.key(right)),
-        };
-        left += usize::from(order.is_le());
-        right += usize::from(order.is_ge());
-        match (from.filter(|_| order.is_le()), to.filter(|_| order.is_ge())) {
-            (Some(from), None) => merged.rows.push((from, revision(from))),
-            (from, Some((chunk, row))) if gathered[chunk].marks[row].retract => merged.changed |= from.is_some(),
-            (Some(from), Some(to)) if same(from, to) => merged.rows.push((from, revision(from))),
-            (from, Some((chunk, row))) => {
-                merged.changed = true;
-                let count = from.map_or(0, |from| revision(from).saturating_add(1));
-                merged.rows.push(((stored.len() + chunk, row), count));
+    while right < new.rows.len() {
+        let order = if left < old.rows.len() { old.key(left).cmp(new.key(right)) } else { Ordering::Greater };
+        if order == Ordering::Less {
+            rows.push(kept(old.rows[left]));
+            left += 1;
+            continue;
+        }
+        let replaced = (order == Ordering::Equal).then(|| old.rows[left]);
+        left += usize::from(replaced.is_some());
+        let (at, row) = new.rows[right];
+        right += 1;
+        match replaced {
+            _ if changes[at].marks[row].retract => changed |= replaced.is_some(),
+            Some(replaced) if same(replaced, (at, row)) => rows.push(kept(replaced)),
+            _ => {
+                let count = replaced.map_or(0, |replaced| kept(replaced).1.saturating_add(1));
+                rows.push(((stored.len() + at, row), count));
+                changed = true;
             }
-            (None, None) => return Ok(merged),
         }
     }
+    rows.extend(old.rows[left..].iter().map(|&at| kept(at)));
+    Ok(changed.then_some(rows))
 }

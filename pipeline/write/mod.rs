@@ -225,7 +225,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `Overload` where memory is full until the epoch ends, `Storage` where the disk takes nothing, `Bug` where the rows are
+    /// `Overload` where memory is full while epochs are being ended, `Storage` where the disk takes nothing, `Bug` where the rows are
     /// not the table's or the table is not upsert. None of the rows is taken then.
     pub fn upsert(&self, table: &str, order: u64, rows: RecordBatch, retract: bool) -> Result<()> {
         self.intact()?;
@@ -332,12 +332,17 @@ impl Writer {
         Ok((encoder, parts))
     }
 
-    /// Lets go of rows that newer ones replace, then closes row groups, the largest first, until rows in memory are within
-    /// their budget.
+    /// Lets go of rows that newer ones replace, ends the epoch early if those that are left are many, then closes row groups,
+    /// the largest first, until rows in memory are within their budget.
     fn make_room(&self) -> Result<()> {
         if self.account.memory.load(Relaxed) > self.options.memory_bytes_max {
             let days: Vec<_> = locked(&self.open).days.values().filter(|day| day.has_grown()).map(Arc::clone).collect();
             days.iter().try_for_each(|day| day.compact())?;
+            let held: usize = locked(&self.open).days.values().map(|day| day.bytes()).sum();
+            // These rows go to the disk when their epoch ends, and not before.
+            if held > self.options.memory_bytes_max / 2 {
+                self.commit_early()?;
+            }
         }
         while self.account.memory.load(Relaxed) > self.options.memory_bytes_max {
             let largest = {
@@ -361,7 +366,7 @@ impl Writer {
     }
 
     /// Remembers a failure that cannot be repaired.
-    fn watched(&self, result: Result<()>) -> Result<()> {
+    fn watched<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
             && Lost::is(error)
         {

@@ -45,16 +45,16 @@ pub(super) struct Staged {
     /// Where it goes: the folder below the destination, and its name there.
     pub(super) folder: String,
     pub(super) name: String,
-    /// Whether there is no file, and the one at the destination goes away.
-    pub(super) remove: bool,
+    /// The columns of the key, where the file has not the rows of its destination but those that change them.
+    pub(super) key: Option<Vec<String>>,
     pub(super) rows: u64,
-    /// Rows that were taken and wait for this file; those of a day that is rewritten are fewer than its rows, or more.
+    /// Rows that were taken and wait for this file: as many as it has, or more, where newer ones have replaced some.
     pub(super) pending: u64,
     pub(super) bytes: u64,
 }
 
 impl Staged {
-    /// The name of the file in the staging folder; empty where there is none.
+    /// The name of the file in the staging folder.
     pub(super) fn staged_name(&self) -> &str {
         self.path.file_name().and_then(OsStr::to_str).unwrap_or_default()
     }
@@ -229,7 +229,7 @@ impl Partition {
             path,
             folder,
             name,
-            remove: false,
+            key: None,
             rows,
             pending: rows,
             bytes,

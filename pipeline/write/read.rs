@@ -3,10 +3,12 @@
 use crate::tables::Table;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The rows of every file of a table, with only the columns named. A table that has no file yet has no rows.
 ///
@@ -25,6 +27,13 @@ pub fn read(folder: &Path, table: &str, columns: &[&str]) -> Result<Vec<RecordBa
         }
     }
     Ok(batches)
+}
+
+/// The columns of a file, from its content.
+pub(super) fn schema(content: Bytes, path: &Path) -> Result<SchemaRef> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(content);
+    let reader = reader.map_err(|error| Error::storage(format!("{}: {error}", path.display())))?;
+    Ok(Arc::clone(reader.schema()))
 }
 
 /// The rows of a file of a table, from its content, with the columns that the table has now.

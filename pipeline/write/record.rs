@@ -19,7 +19,7 @@ pub(super) fn write(options: &WriteOptions, epoch: u64, staged: &[Staged]) -> Re
     let file = |file: &Staged| {
         json!({
             "table": &*file.table, "folder": file.folder, "name": file.name, "rows": file.rows, "bytes": file.bytes,
-            "staged": file.staged_name(), "pending": file.pending, "remove": file.remove,
+            "staged": file.staged_name(), "pending": file.pending, "key": file.key,
         })
     };
     let record = json!({ "epoch": epoch, "files": staged.iter().map(file).collect::<Vec<_>>() });
@@ -68,19 +68,19 @@ fn read(options: &WriteOptions, path: &Path) -> Result<Vec<Staged>> {
     for file in record["files"].as_array().ok_or_else(broken)? {
         let text = |key: &str| file[key].as_str().map(str::to_owned).ok_or_else(broken);
         let number = |key: &str| file[key].as_u64().ok_or_else(broken);
-        let (name, remove) = (text("name")?, file["remove"].as_bool().unwrap_or(false));
-        // Staged files were not named, nor their rows counted, before days were rewritten.
-        let staged = if file["staged"].is_null() { name.clone() } else { text("staged")? };
-        let path = options.staging.join(staged);
-        let rows = number("rows")?;
+        let name = text("name")?;
+        // Before days were merged, files had one name, and all of them the rows that were taken for them.
+        let (rows, path) = (number("rows")?, options.staging.join(file["staged"].as_str().unwrap_or(&name)));
+        let column = |column: &Value| column.as_str().map(str::to_owned).ok_or_else(broken);
+        let key = file["key"].as_array().map(|key| key.iter().map(column).collect::<Result<_>>()).transpose()?;
         // A file that is not in staging any more is at its destination.
-        if remove || path.is_file() {
+        if path.is_file() {
             files.push(Staged {
                 table: Arc::from(text("table")?),
                 path,
                 folder: text("folder")?,
                 name,
-                remove,
+                key,
                 rows,
                 pending: file["pending"].as_u64().unwrap_or(rows),
                 bytes: number("bytes")?,

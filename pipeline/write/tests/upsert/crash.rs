@@ -123,22 +123,47 @@ fn a_record_whose_files_are_at_their_places_changes_nothing() {
 }
 
 #[test]
-fn a_removal_that_was_done_may_be_done_again() {
+fn changes_that_were_merged_may_be_merged_again() {
     let place = Place::new();
     let writer = begin(place.options());
     put(&writer, 1, &[given("a", 1.0)]);
     writer.close_epoch().unwrap();
-    // The record cannot be removed, so that it is there at the next start, as after a crash.
-    writer.upsert("daily", 2, batch(NOON, 2, &[given("a", 0.0)]), true).unwrap();
-    let recorded = r#"{"epoch":2,"files":[{"table":"daily","folder":"daily/day=2026-01-01","name":"weir.parquet","rows":0,"bytes":0,"staged":"","pending":1,"remove":true}]}"#;
+    put(&writer, 2, &[given("a", 2.0), given("b", 2.0)]);
+    writer.upsert("daily", 2, batch(NOON, 2, &[given("c", 0.0)]), true).unwrap();
+    let aside = place.0.path().join("aside");
+    fs::rename(place.to().join(FILE), &aside).unwrap();
+    fs::create_dir(place.to().join(FILE)).unwrap();
+    assert_eq!(writer.close_epoch().unwrap_err().kind(), Kind::Storage, "a folder stands where the file should be");
+    let staged = place.staging().join(&place.staged()[0]);
+    let kept = [record(&place, 2), staged].map(|path| (fs::read(&path).unwrap(), path));
+    fs::remove_dir(place.to().join(FILE)).unwrap();
+    fs::rename(&aside, place.to().join(FILE)).unwrap();
     writer.close_epoch().unwrap();
-    assert!(place.published().is_empty());
+    let expected = [found(NOON, "a", 2.0, 1), found(NOON, "b", 2.0, 0)];
+    assert_eq!(daily(&place), expected);
     drop(writer);
-    fs::write(record(&place, 2), recorded).unwrap();
+    // Neither the changes nor their record are gone yet: the process ended before.
+    kept.iter().for_each(|(content, path)| fs::write(path, content).unwrap());
+    let before = inode(&place);
     let writer = begin(place.options());
-    put(&writer, 3, &[given("b", 3.0)]);
+    assert_eq!(writer.taken_over(), 3);
+    assert_eq!(writer.close_epoch().unwrap().files, 0);
+    assert_eq!((daily(&place), inode(&place)), (expected.to_vec(), before));
+    assert_eq!(writer.pending(), Pending::default());
+    assert!(place.staged().is_empty());
+}
+
+#[test]
+fn changes_of_a_table_that_no_plugin_declares_any_more_are_published() {
+    let place = Place::new();
+    let writer = begin(place.options());
+    put(&writer, 1, &[given("a", 1.0), given("b", 1.0)]);
+    stop_before_publishing(&place, &writer);
+    drop(writer);
+    let writer = start(place.options());
     writer.close_epoch().unwrap();
-    assert_eq!(daily(&place), [found(NOON, "b", 3.0, 0)], "what is older is done first");
+    assert_eq!(daily(&place), [found(NOON, "a", 1.0, 0), found(NOON, "b", 1.0, 0)]);
+    assert_eq!(writer.pending(), Pending::default());
 }
 
 #[test]

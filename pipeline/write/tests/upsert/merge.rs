@@ -240,16 +240,22 @@ fn rows_that_newer_ones_replace_are_let_go_before_the_epoch_ends() {
 }
 
 #[test]
-fn rows_are_refused_while_memory_is_full_of_keys_until_the_epoch_ends() {
+fn rows_of_many_keys_go_to_the_disk_before_memory_is_full() {
     let place = Place::new();
-    let writer = begin(WriteOptions { memory_bytes_max: 1, ..place.options() });
-    put(&writer, 1, &[given("a", 1.0)]);
-    let error = writer.upsert("daily", 2, batch(NOON, 2, &[given("b", 2.0)]), false).unwrap_err();
-    assert_eq!(error.kind(), Kind::Overload);
+    let one = numbered(0, 0..1000).get_array_memory_size() as u64;
+    let writer = begin(WriteOptions { memory_bytes_max: 2 * one as usize, ..place.options() });
+    for part in 0..20 {
+        writer.upsert("daily", 1, numbered(1, part * 1000..(part + 1) * 1000), false).unwrap();
+        let memory = writer.pending().memory_bytes;
+        assert!(memory <= 4 * one, "{memory} of {one} each");
+    }
+    assert!(place.published().is_empty(), "what is on the disk waits for the end of the epoch");
+    assert_eq!(writer.pending().rows, 20_000);
     writer.close_epoch().unwrap();
-    put(&writer, 2, &[given("b", 2.0)]);
-    writer.close_epoch().unwrap();
-    assert_eq!(daily(&place), [found(NOON, "a", 1.0, 0), found(NOON, "b", 2.0, 0)]);
+    let rows = daily(&place);
+    assert_eq!(rows.len(), 20_000);
+    assert!(rows.iter().all(|row| row.4 == 0));
+    assert_eq!(writer.pending(), Pending::default());
 }
 
 #[test]
@@ -326,7 +332,7 @@ fn a_file_whose_rows_cannot_be_kept_is_not_replaced() {
         assert!(error.message().starts_with(FILE) && error.message().contains("column `value`"), "{error}");
     }
     assert_eq!(daily(&place), [found(NOON, "a", 1.0, 0)]);
-    assert_eq!(writer.pending().rows, 1);
+    assert_eq!((writer.pending().rows, place.staged().len()), (1, 1));
     std::fs::rename(place.to().join(FILE), place.0.path().join("aside")).unwrap();
     writer.close_epoch().unwrap();
     assert_eq!(place.published(), [FILE]);
