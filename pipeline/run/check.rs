@@ -3,7 +3,7 @@
 use crate::chain::{Chain, Link};
 use crate::config::{self, Attributes, Compression, Config, Source};
 use crate::sandbox::{self, Contract, Engine, EngineOptions, Limits};
-use crate::tables::{DerivedTable, PluginColumn, TableOptions, Tables};
+use crate::tables::{DerivedTable, Mode, PluginColumn, TableOptions, Tables};
 use crate::write::{self, WriteOptions};
 use crate::{Error, Result, Signal};
 use std::path::Path;
@@ -85,12 +85,6 @@ fn link(engine: &Engine, plugin: &config::Plugin, directory: &Path) -> Result<(L
             Source::Shipped(_) => error,
         })?;
     let contract = loaded.configure(&config_json)?;
-    if let Some(table) = contract.tables.iter().find(|table| table.mode == sandbox::Mode::Upsert) {
-        return Err(Error::plugin(format!(
-            "plugin {:?} declares table `{}` with mode upsert, which this version of weir does not write; declare it append",
-            plugin.name, table.name
-        )));
-    }
     if let Some(signal) = plugin.signals.iter().flatten().find(|signal| !contract.signals.contains(signal)) {
         let takes: Vec<_> = contract.signals.iter().map(|signal| signal.name()).collect();
         return Err(Error::config(format!(
@@ -161,6 +155,15 @@ pub(super) fn tables(config: &Config, chain: &Chain) -> Result<Tables> {
         name: table.name,
         columns: table.columns.into_iter().map(|c| column(c.name, c.column_type, c.description)).collect(),
         time: Some(table.time).filter(|time| !time.is_empty()),
+        mode: match table.mode {
+            sandbox::Mode::Append => Mode::Append,
+            sandbox::Mode::Upsert => Mode::Upsert,
+        },
+        key: match table.mode {
+            // A key without upsert says nothing.
+            sandbox::Mode::Append => Vec::new(),
+            sandbox::Mode::Upsert => table.key,
+        },
     });
     Tables::new(TableOptions {
         promote: config.write.promote.clone(),

@@ -167,7 +167,7 @@ fn kpi(name: &str, time: Option<&str>) -> DerivedTable {
         description: "A column".to_owned(),
     };
     let columns = vec![column("at", time_type()), column("value", DataType::Int64)];
-    DerivedTable { name: name.to_owned(), columns, time: time.map(str::to_owned) }
+    DerivedTable { name: name.to_owned(), columns, time: time.map(str::to_owned), ..DerivedTable::default() }
 }
 
 #[test]

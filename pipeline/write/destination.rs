@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
-use object_store::{ClientOptions, ObjectStore, PutOptions, PutPayload, RetryConfig};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, RetryConfig};
 use tokio::runtime::Handle;
 
 use super::encode::disk;
@@ -118,15 +120,13 @@ impl Destination {
         }
     }
 
-    /// Brings a staged file to its place, under its name in `folder`. Doing it again changes nothing.
+    /// Brings a staged file to its place, under its name in its folder, where it replaces one of that name. Doing it
+    /// again changes nothing.
     pub(super) fn publish(&self, staged: &Path, folder: &str, name: &str, retry: Retry) -> Result<()> {
         match self {
             Self::Local(to) => publish_local(staged, &to.join(folder), name),
             Self::Store { store, prefix, runtime } => {
-                let location =
-                    if prefix.is_empty() { format!("{folder}/{name}") } else { format!("{prefix}/{folder}/{name}") };
-                let location = object_store::path::Path::parse(&location)
-                    .map_err(|error| Error::config(format!("`{location}` is no name in an object store: {error}")))?;
+                let location = location(prefix, folder, name)?;
                 let content = fs::read(staged).map_err(|error| disk("cannot read", staged, &error))?;
                 let content = PutPayload::from(content);
                 let put = || {
@@ -141,6 +141,69 @@ impl Destination {
             }
         }
     }
+
+    /// Removes a file from its place. Gone already is as good.
+    pub(super) fn remove(&self, folder: &str, name: &str, retry: Retry) -> Result<()> {
+        match self {
+            Self::Local(to) => {
+                let folder = to.join(folder);
+                let target = folder.join(name);
+                match fs::remove_file(&target) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    result => result.map_err(|error| disk("cannot remove", &target, &error))?,
+                }
+                if folder.is_dir() { sync_folder(&folder) } else { Ok(()) }
+            }
+            Self::Store { store, prefix, runtime } => {
+                let location = location(prefix, folder, name)?;
+                repeat(retry, || {
+                    let (store, location) = (Arc::clone(store), location.clone());
+                    match wait(runtime, async move { store.delete(&location).await })? {
+                        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                        Err(error) => {
+                            Err(Error::storage(format!("cannot delete {folder}/{name} in the object store: {error}")))
+                        }
+                    }
+                })
+            }
+        }
+    }
+
+    /// The content of the file at its place; none where there is none.
+    pub(super) fn fetch(&self, folder: &str, name: &str, retry: Retry) -> Result<Option<Bytes>> {
+        match self {
+            Self::Local(to) => content(&to.join(folder).join(name)),
+            Self::Store { store, prefix, runtime } => {
+                let location = location(prefix, folder, name)?;
+                repeat(retry, || {
+                    let (store, location) = (Arc::clone(store), location.clone());
+                    match wait(runtime, async move { store.get(&location).await?.bytes().await })? {
+                        Ok(content) => Ok(Some(content)),
+                        Err(object_store::Error::NotFound { .. }) => Ok(None),
+                        Err(error) => {
+                            Err(Error::storage(format!("cannot get {folder}/{name} from the object store: {error}")))
+                        }
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// The name of a file in an object store.
+fn location(prefix: &str, folder: &str, name: &str) -> Result<object_store::path::Path> {
+    let location = if prefix.is_empty() { format!("{folder}/{name}") } else { format!("{prefix}/{folder}/{name}") };
+    object_store::path::Path::parse(&location)
+        .map_err(|error| Error::config(format!("`{location}` is no name in an object store: {error}")))
+}
+
+/// The content of a local file; none where there is none.
+pub(super) fn content(path: &Path) -> Result<Option<Bytes>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(Bytes::from(content))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk("cannot read", path, &error)),
+    }
 }
 
 fn publish_local(staged: &Path, folder: &Path, name: &str) -> Result<()> {
@@ -154,11 +217,11 @@ fn publish_local(staged: &Path, folder: &Path, name: &str) -> Result<()> {
     sync_folder(folder)
 }
 
-fn repeat(retry: Retry, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+fn repeat<T>(retry: Retry, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = retry.pause;
     for _ in 1..retry.attempts {
-        if attempt().is_ok() {
-            return Ok(());
+        if let Ok(done) = attempt() {
+            return Ok(done);
         }
         std::thread::sleep(pause);
         pause = pause.saturating_mul(2);

@@ -1,11 +1,12 @@
 //! The end of an epoch, in three steps: stage, record, publish.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::gather::Day;
 use super::partition::{Epoch, Partition, Staged, locked};
-use super::{Writer, record, staging};
+use super::{Writer, Written, record, staging};
 use crate::Result;
 
 /// An epoch that takes no more rows and is not published yet.
@@ -13,6 +14,7 @@ use crate::Result;
 pub(super) struct Closing {
     epoch: Arc<Epoch>,
     partitions: Vec<Arc<Partition>>,
+    days: Vec<Arc<Day>>,
     recorded: bool,
 }
 
@@ -83,10 +85,10 @@ impl Writer {
             let epoch = Epoch::new(number);
             for file in files {
                 self.account.staged.fetch_add(file.bytes, Relaxed);
-                self.account.rows.fetch_add(file.rows, Relaxed);
+                self.account.rows.fetch_add(file.pending, Relaxed);
                 locked(&epoch.staged).push(file);
             }
-            closing.push_back(Closing { epoch, partitions: Vec::new(), recorded: true });
+            closing.push_back(Closing { epoch, partitions: Vec::new(), days: Vec::new(), recorded: true });
         }
     }
 
@@ -94,7 +96,7 @@ impl Writer {
     fn begin_next(&self) -> Result<Option<Closing>> {
         let number = {
             let open = locked(&self.open);
-            let idle = open.partitions.is_empty() && locked(&open.epoch.staged).is_empty();
+            let idle = open.partitions.is_empty() && open.days.is_empty() && locked(&open.epoch.staged).is_empty();
             if idle && locked(&open.epoch.evicted).is_empty() {
                 return Ok(None);
             }
@@ -104,7 +106,20 @@ impl Writer {
         let mut open = locked(&self.open);
         let epoch = std::mem::replace(&mut open.epoch, Epoch::new(number));
         let partitions = std::mem::take(&mut open.partitions).into_values().collect();
-        Ok(Some(Closing { epoch, partitions, recorded: false }))
+        let days = std::mem::take(&mut open.days).into_values().collect();
+        Ok(Some(Closing { epoch, partitions, days, recorded: false }))
+    }
+
+    /// Ends the epoch early, to have its rows on the disk rather than in memory; it is published when the next one is. Does
+    /// nothing while epochs are being ended.
+    pub(super) fn commit_early(&self) -> Result<()> {
+        let mut closing = match self.closing.try_lock() {
+            Ok(closing) => closing,
+            Err(TryLockError::Poisoned(closing)) => closing.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        closing.extend(self.begin_next()?);
+        closing.iter_mut().try_for_each(|unfinished| self.commit(unfinished))
     }
 
     fn commit(&self, closing: &mut Closing) -> Result<()> {
@@ -123,6 +138,12 @@ impl Writer {
             self.watched(partition.finish(&self.options))?;
             closing.partitions.pop();
         }
+        let mut recent = locked(&self.recent);
+        recent.forget(closing.epoch.number);
+        while let Some(day) = closing.days.last() {
+            self.watched(day.stage(&self.options, &mut recent))?;
+            closing.days.pop();
+        }
         self.watched(staging::sync_folder(&self.options.staging))
     }
 
@@ -137,17 +158,24 @@ impl Writer {
         let mut staged = locked(&epoch.staged);
         closed.epoch = epoch.number;
         while let Some(file) = staged.last() {
-            self.watched(self.options.to.publish(&file.path, &file.folder, &file.name, self.options.retry))?;
+            let written = match &file.key {
+                Some(key) => self.watched(self.publish_merged(file, key))?,
+                None => {
+                    let published = self.options.to.publish(&file.path, &file.folder, &file.name, self.options.retry);
+                    self.watched(published)?;
+                    Written { rows: file.rows, bytes: file.bytes, files: 1 }
+                }
+            };
             self.account.staged.fetch_sub(file.bytes, Relaxed);
-            self.account.rows.fetch_sub(file.rows, Relaxed);
-            closed.files += 1;
-            closed.rows += file.rows;
-            closed.bytes += file.bytes;
-            let mut written = locked(&self.written);
-            let written = written.entry(Arc::clone(&file.table)).or_default();
-            written.rows += file.rows;
-            written.bytes += file.bytes;
-            written.files += 1;
+            self.account.rows.fetch_sub(file.pending, Relaxed);
+            closed.files += written.files;
+            closed.rows += written.rows;
+            closed.bytes += written.bytes;
+            let mut all = locked(&self.written);
+            let all = all.entry(Arc::clone(&file.table)).or_default();
+            all.rows += written.rows;
+            all.bytes += written.bytes;
+            all.files += written.files;
             staged.pop();
         }
         drop(staged);

@@ -7,6 +7,9 @@ mod destination;
 mod encode;
 mod epoch;
 mod folder;
+mod gather;
+mod keys;
+mod merge;
 mod order;
 mod partition;
 mod read;
@@ -22,6 +25,7 @@ pub use read::read;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
@@ -30,7 +34,9 @@ use arrow_array::RecordBatch;
 use self::encode::Encoder;
 use self::epoch::Closing;
 use self::folder::Folder;
-use self::partition::{Account, Epoch, Lost, Partition, locked};
+use self::gather::{Day, Mark};
+use self::merge::Recent;
+use self::partition::{Account, Epoch, Lost, Partition, Staged, locked};
 use crate::tables::{Table, Tables};
 use crate::{Error, Result, Signal};
 
@@ -86,7 +92,8 @@ impl WriteOptions {
     }
 }
 
-/// What was published of a table.
+/// What was published of a table: what is in files, each counted when it appeared. A day of a table that is upsert counts
+/// whole each time it is rewritten, so that these are the rows and bytes that were written, not those that are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Rows.
@@ -100,7 +107,7 @@ pub struct Written {
 /// What was taken and is not published yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
-    /// Rows.
+    /// Rows; of tables that are upsert, those that were taken, also where newer ones have replaced them.
     pub rows: u64,
     /// Bytes in memory.
     pub memory_bytes: u64,
@@ -120,6 +127,9 @@ pub struct Writer {
     taken_over: u64,
     account: Arc<Account>,
     written: Mutex<BTreeMap<Arc<str>, Written>>,
+    recent: Mutex<Recent>,
+    /// Calls of [`Writer::upsert`].
+    upserts: AtomicU64,
     /// The failure after which this writer cannot say any more what is on the disk.
     lost: Mutex<Option<Error>>,
     _locks: Vec<File>,
@@ -130,6 +140,7 @@ pub struct Writer {
 struct Open {
     epoch: Arc<Epoch>,
     partitions: HashMap<(Arc<str>, Folder), Arc<Partition>>,
+    days: BTreeMap<(Arc<str>, Folder), Arc<Day>>,
 }
 
 impl Writer {
@@ -150,13 +161,13 @@ impl Writer {
         }
         let mut encoders = HashMap::new();
         for table in tables.all() {
-            let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, options.sort)?;
+            let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, options.sort && table.upsert.is_none())?;
             encoders.insert(Arc::clone(&table.name), Arc::new(encoder));
         }
         let name = &options.writer_name;
         let recorded = record::read_all(&options)?;
-        let known: Vec<&str> = recorded.iter().flat_map(|(_, files)| files).map(|file| &*file.name).collect();
-        let taken_over = recorded.iter().flat_map(|(_, files)| files).map(|file| file.rows).sum();
+        let known: Vec<&str> = recorded.iter().flat_map(|(_, files)| files).map(Staged::staged_name).collect();
+        let taken_over = recorded.iter().flat_map(|(_, files)| files).map(|file| file.pending).sum();
         let leftover = staging::clear(&options.staging, name, &known)?;
         let leftover = leftover.max(recorded.iter().map(|(epoch, _)| *epoch).max());
         let used = match staging::kept_epoch(&options.staging, name)? {
@@ -170,11 +181,13 @@ impl Writer {
             options,
             tables,
             encoders,
-            open: Mutex::new(Open { epoch: Epoch::new(number), partitions: HashMap::new() }),
+            open: Mutex::new(Open { epoch: Epoch::new(number), partitions: HashMap::new(), days: BTreeMap::new() }),
             closing: Mutex::default(),
             taken_over,
             account: Arc::default(),
             written: Mutex::default(),
+            recent: Mutex::default(),
+            upserts: AtomicU64::new(0),
             lost: Mutex::default(),
             _locks: locks,
         };
@@ -192,7 +205,51 @@ impl Writer {
         let Some(table) = self.tables.table(table) else {
             return Err(Error::bug(format!("there is no table `{table}`")));
         };
+        if table.upsert.is_some() {
+            return Err(Error::bug(format!("rows of table `{}` replace others: they are not to be appended", table.name)));
+        }
         self.take(table, rows)
+    }
+
+    /// Takes rows of a table that is upsert. After the next [`Writer::close_epoch`] that succeeds the file of their day has,
+    /// for each key, the newest row only; with `retract` it has none for those keys, and of `rows` only the key and the time
+    /// count.
+    ///
+    /// The newest row of a key is the one with the greatest `order`, the number of the batch that caused it, and among rows of
+    /// one order the one of the latest call, the last there. Calls with different orders may come in any order, from any
+    /// thread: a row that comes after its epoch has ended is still compared with those of that epoch and the one before.
+    ///
+    /// A row that is like the stored one but for `computed_at` changes nothing; otherwise its `revision` is the stored one's
+    /// and 1 more, whatever stands there. The day of a row is part of what tells it apart: rows of two days never replace
+    /// each other.
+    ///
+    /// # Errors
+    ///
+    /// `Overload` where memory is full while epochs are being ended, `Storage` where the disk takes nothing, `Bug` where the rows are
+    /// not the table's or the table is not upsert. None of the rows is taken then.
+    pub fn upsert(&self, table: &str, order: u64, rows: RecordBatch, retract: bool) -> Result<()> {
+        self.intact()?;
+        let Some(table) = self.tables.table(table).filter(|table| table.upsert.is_some()) else {
+            return Err(Error::bug(format!("there is no table `{table}` whose rows replace others")));
+        };
+        let (encoder, parts) = self.parts(table, rows)?;
+        let mark = Mark { order, call: self.upserts.fetch_add(1, Relaxed), retract };
+        let mut grown = Vec::new();
+        let mut open = locked(&self.open);
+        let Open { epoch, days, .. } = &mut *open;
+        for (folder, part) in parts {
+            let new = || Arc::new(Day::new(table, encoder, folder, epoch, &self.account));
+            let day = days.entry((Arc::clone(&table.name), folder)).or_insert_with(new);
+            if day.push(part, mark) {
+                grown.push(Arc::clone(day));
+            }
+        }
+        drop(open);
+        // The rows are taken. What cannot be made smaller now is merged as it is when the epoch ends.
+        for day in grown {
+            let _ = day.compact();
+        }
+        Ok(())
     }
 
     /// Takes rows of a signal's table that a plugin failed on, for `_dead_letter/<signal>`, which only the owner of the
@@ -233,17 +290,10 @@ impl Writer {
 
     fn take(&self, table: &Arc<Table>, rows: RecordBatch) -> Result<()> {
         self.intact()?;
-        if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
-            return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
-        }
-        let parts = folder::split(table, rows)?;
-        self.make_room()?;
-        let Some(encoder) = self.encoders.get(&table.name) else {
-            return Err(Error::bug(format!("table `{}` is none of this writer's", table.name)));
-        };
+        let (encoder, parts) = self.parts(table, rows)?;
         let (mut full, mut evicted) = (Vec::new(), Vec::new());
         let mut open = locked(&self.open);
-        let Open { epoch, partitions } = &mut *open;
+        let Open { epoch, partitions, .. } = &mut *open;
         for (folder, part) in parts {
             let key = (Arc::clone(&table.name), folder);
             if !partitions.contains_key(&key) && partitions.len() >= self.options.open_partitions_max {
@@ -269,8 +319,31 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes row groups, the largest first, until rows in memory are within their budget.
+    /// The rows, folder by folder, once there is room for them.
+    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Vec<(Folder, RecordBatch)>)> {
+        if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
+            return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
+        }
+        let parts = folder::split(table, rows)?;
+        self.make_room()?;
+        let Some(encoder) = self.encoders.get(&table.name) else {
+            return Err(Error::bug(format!("table `{}` is none of this writer's", table.name)));
+        };
+        Ok((encoder, parts))
+    }
+
+    /// Lets go of rows that newer ones replace, ends the epoch early if those that are left are many, then closes row groups,
+    /// the largest first, until rows in memory are within their budget.
     fn make_room(&self) -> Result<()> {
+        if self.account.memory.load(Relaxed) > self.options.memory_bytes_max {
+            let days: Vec<_> = locked(&self.open).days.values().filter(|day| day.has_grown()).map(Arc::clone).collect();
+            days.iter().try_for_each(|day| day.compact())?;
+            let held: usize = locked(&self.open).days.values().map(|day| day.bytes()).sum();
+            // These rows go to the disk when their epoch ends, and not before.
+            if held > self.options.memory_bytes_max / 2 {
+                self.commit_early()?;
+            }
+        }
         while self.account.memory.load(Relaxed) > self.options.memory_bytes_max {
             let largest = {
                 let open = locked(&self.open);
@@ -286,13 +359,14 @@ impl Writer {
             return Ok(());
         }
         Err(Error::overload(format!(
-            "{memory} bytes of rows wait in memory for the disk, {limit} is the limit: retry later, and look at {}",
+            "{memory} bytes of rows wait in memory for the disk or the end of the epoch, {limit} is the limit: retry later, and \
+             look at {}",
             self.options.staging.display()
         )))
     }
 
     /// Remembers a failure that cannot be repaired.
-    fn watched(&self, result: Result<()>) -> Result<()> {
+    fn watched<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
             && Lost::is(error)
         {

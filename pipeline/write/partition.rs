@@ -1,5 +1,6 @@
 //! A partition: the rows of one folder of one table in one epoch, in memory and in the file that they go to.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -23,7 +24,7 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub(super) struct Epoch {
     pub(super) number: u64,
-    next: AtomicU64,
+    pub(super) next: AtomicU64,
     pub(super) staged: Mutex<Vec<Staged>>,
     /// Partitions that were closed before the epoch, because too many were open, and whose files are not staged yet.
     pub(super) evicted: Mutex<Vec<Arc<Partition>>>,
@@ -39,13 +40,24 @@ impl Epoch {
 #[derive(Clone, Debug)]
 pub(super) struct Staged {
     pub(super) table: Arc<str>,
-    /// Where it is.
+    /// Where it is, under a name that is never used twice.
     pub(super) path: PathBuf,
     /// Where it goes: the folder below the destination, and its name there.
     pub(super) folder: String,
     pub(super) name: String,
+    /// The columns of the key, where the file has not the rows of its destination but those that change them.
+    pub(super) key: Option<Vec<String>>,
     pub(super) rows: u64,
+    /// Rows that were taken and wait for this file: as many as it has, or more, where newer ones have replaced some.
+    pub(super) pending: u64,
     pub(super) bytes: u64,
+}
+
+impl Staged {
+    /// The name of the file in the staging folder.
+    pub(super) fn staged_name(&self) -> &str {
+        self.path.file_name().and_then(OsStr::to_str).unwrap_or_default()
+    }
 }
 
 /// What all partitions share.
@@ -217,7 +229,9 @@ impl Partition {
             path,
             folder,
             name,
+            key: None,
             rows,
+            pending: rows,
             bytes,
         });
         *file = None;

@@ -19,18 +19,20 @@ pub(super) fn write(options: &WriteOptions, epoch: u64, staged: &[Staged]) -> Re
     let file = |file: &Staged| {
         json!({
             "table": &*file.table, "folder": file.folder, "name": file.name, "rows": file.rows, "bytes": file.bytes,
+            "staged": file.staged_name(), "pending": file.pending, "key": file.key,
         })
     };
     let record = json!({ "epoch": epoch, "files": staged.iter().map(file).collect::<Vec<_>>() });
     staging::replace(&path(options, epoch), &format!("{record}\n"))
 }
 
-/// Removes the record of an epoch whose files are all published. Gone already is as good.
+/// Removes the record of an epoch whose files are all published, for good: were it there again after a power cut, an old
+/// file of a day would replace the one of a later epoch. Gone already is as good.
 pub(super) fn remove(options: &WriteOptions, epoch: u64) -> Result<()> {
     let path = path(options, epoch);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(disk("cannot be removed", &path, &error)),
-        _ => Ok(()),
+        _ => staging::sync_folder(&options.staging),
     }
 }
 
@@ -67,14 +69,20 @@ fn read(options: &WriteOptions, path: &Path) -> Result<Vec<Staged>> {
         let text = |key: &str| file[key].as_str().map(str::to_owned).ok_or_else(broken);
         let number = |key: &str| file[key].as_u64().ok_or_else(broken);
         let name = text("name")?;
-        let at = options.staging.join(&name);
-        if at.is_file() {
+        // Before days were merged, files had one name, and all of them the rows that were taken for them.
+        let (rows, path) = (number("rows")?, options.staging.join(file["staged"].as_str().unwrap_or(&name)));
+        let column = |column: &Value| column.as_str().map(str::to_owned).ok_or_else(broken);
+        let key = file["key"].as_array().map(|key| key.iter().map(column).collect::<Result<_>>()).transpose()?;
+        // A file that is not in staging any more is at its destination.
+        if path.is_file() {
             files.push(Staged {
                 table: Arc::from(text("table")?),
-                path: at,
+                path,
                 folder: text("folder")?,
                 name,
-                rows: number("rows")?,
+                key,
+                rows,
+                pending: file["pending"].as_u64().unwrap_or(rows),
                 bytes: number("bytes")?,
             });
         }

@@ -4,6 +4,7 @@ mod files;
 mod promises;
 mod start;
 mod store;
+mod upsert;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,7 +78,7 @@ fn tables() -> Arc<Tables> {
     };
     let time = DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, Some("UTC".into()));
     let columns = vec![column("time", time), column("value", DataType::Int64)];
-    let derived = vec![DerivedTable { name: "kpi".to_owned(), columns, time: Some("time".to_owned()) }];
+    let derived = vec![DerivedTable { name: "kpi".to_owned(), columns, time: Some("time".to_owned()), ..DerivedTable::default() }];
     Arc::new(Tables::new(TableOptions { derived, ..TableOptions::default() }).unwrap())
 }
 
