@@ -103,9 +103,13 @@ impl Content {
     }
 
     fn store(&mut self, sector: usize) {
-        let seen = std::mem::take(&mut self.seen);
-        self.fill(sector, |at| seen.get(at).copied().unwrap_or(0));
-        self.seen = seen;
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(self.stored.len());
+        let seen = end.min(self.seen.len());
+        if start < seen {
+            self.stored[start..seen].copy_from_slice(&self.seen[start..seen]);
+        }
+        self.fill_from(sector, seen.saturating_sub(start).min(SECTOR), |_| 0);
     }
 
     fn fill(&mut self, sector: usize, byte: impl Fn(usize) -> u8) {

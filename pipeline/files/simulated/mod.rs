@@ -404,11 +404,11 @@ impl File for Open {
     fn sync(&mut self) -> io::Result<()> {
         self.act(
             |content, _| content.sync(),
-            |content, _, random, fault| match fault {
-                // Opening too many files is no fate of a sync, but any error of a sync is the same to the caller.
-                Some(_) => content.fail_sync(random),
-                // Killed in the middle: the system goes on by itself.
-                None => {}
+            |content, _, random, fault| {
+                // One that is killed while it waits changes nothing: the system goes on by itself.
+                if fault.is_some() {
+                    content.fail_sync(random);
+                }
             },
         )
     }
