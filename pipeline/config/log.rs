@@ -109,7 +109,13 @@ impl Log {
         let least = self.segment_bytes.saturating_mul(2);
         if self.disk_soft_bytes < least {
             let (soft, least) = (size_text(self.disk_soft_bytes), size_text(least));
-            let key = if soft_set { "disk_soft" } else if hard_set { "disk_hard" } else { "segment" };
+            let key = if soft_set {
+                "disk_soft"
+            } else if hard_set {
+                "disk_hard"
+            } else {
+                "segment"
+            };
             let fault = Fault::new(format!("the log may take {soft}, and two of its segments take {least}"))
                 .expected("room for two segments")
                 .help("raise `log.disk_soft`, or lower `log.segment`");

@@ -11,8 +11,8 @@ use super::promoted::{self, Promoted};
 use super::table::{Node, Reader, short};
 use super::values::{self, GIB, MIB, Wrong, time_text};
 
-pub(super) use destination::{SECTION as S3_SECTION, folder};
 pub use destination::{Destination, S3, Secret};
+pub(super) use destination::{SECTION as S3_SECTION, folder};
 
 pub(super) static SECTION: Section = Section {
     path: "write",

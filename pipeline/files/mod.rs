@@ -25,6 +25,11 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// Makes a new file and opens it for writing from its beginning; a file of that name must not exist.
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
 
+    /// The same, where the system knows of owners, for a file that only the owner of the process may read.
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.create(path)
+    }
+
     /// The whole content of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
@@ -53,6 +58,12 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// What is at a path; none where nothing is.
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
+    /// Whether a file can be renamed from one folder into the other.
+    fn are_together(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        let _ = (one, other);
+        Ok(true)
+    }
+
     /// Takes a folder for this process alone, until the lock is dropped or the process ends. While another has it, an error of
     /// the kind [`ErrorKind::WouldBlock`] names the holder.
     fn lock(&self, folder: &Path) -> io::Result<Lock>;
@@ -62,6 +73,9 @@ pub trait Files: Send + Sync + fmt::Debug {
 pub trait File: Send + fmt::Debug {
     /// Writes all the bytes behind those written before. After an error any part of them may have been written.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// The next bytes are written from this one of the file on.
+    fn seek(&mut self, to: u64) -> io::Result<()>;
 
     /// Makes the bytes and the length durable, not the name. After an error nothing is known of what was written since the
     /// last sync that succeeded, and another sync that succeeds says nothing about it.

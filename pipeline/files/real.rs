@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::{Entry, File, Files, Lock, Stat};
@@ -19,6 +20,11 @@ struct Open(fs::File);
 impl Files for Real {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        Ok(Box::new(Open(file)))
+    }
+
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Box::new(Open(file)))
     }
 
@@ -83,6 +89,10 @@ impl Files for Real {
         }
     }
 
+    fn are_together(&self, one: &Path, other: &Path) -> io::Result<bool> {
+        Ok(fs::metadata(one)?.dev() == fs::metadata(other)?.dev())
+    }
+
     fn lock(&self, folder: &Path) -> io::Result<Lock> {
         let path = folder.join(LOCK);
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -106,6 +116,10 @@ impl Files for Real {
 impl File for Open {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
+    }
+
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(to)).map(drop)
     }
 
     fn sync(&mut self) -> io::Result<()> {

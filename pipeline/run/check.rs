@@ -2,12 +2,13 @@
 
 use crate::chain::{Chain, Link};
 use crate::config::{self, Attributes, Compression, Config, Source};
+use crate::files::Files;
 use crate::sandbox::{self, Contract, Engine, EngineOptions, Limits};
 use crate::tables::{DerivedTable, Mode, PluginColumn, TableOptions, Tables};
 use crate::write::{self, WriteOptions};
 use crate::{Error, Result, Signal};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A plugin that was loaded and configured, and what it said of itself.
 #[derive(Clone, Debug)]
@@ -174,7 +175,7 @@ pub(super) fn tables(config: &Config, chain: &Chain) -> Result<Tables> {
 }
 
 /// How and where the tables are written.
-pub(super) fn write_options(config: &Config) -> Result<WriteOptions> {
+pub(super) fn write_options(config: &Config, files: Arc<dyn Files>) -> Result<WriteOptions> {
     let from = &config.write;
     let to = match &from.to {
         config::Destination::Local(path) => write::Destination::Local(path.clone()),
@@ -189,6 +190,7 @@ pub(super) fn write_options(config: &Config) -> Result<WriteOptions> {
         }
     };
     let mut options = WriteOptions::new(to, from.staging_folder());
+    options.files = files;
     options.writer_name.clone_from(&from.writer);
     options.row_group_rows = from.row_group_rows;
     options.file_bytes_max = from.file_bytes_max;

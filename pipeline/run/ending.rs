@@ -75,7 +75,7 @@ impl Shared {
 
     /// Whether something has happened since the last cut.
     pub(super) fn has_news(&self) -> bool {
-        self.writer.pending_rows_open() > 0 || self.position() > self.writer.recorded_position()
+        self.writer.has_open_rows() || self.position() > self.writer.recorded_position()
     }
 
     /// Takes what the commit is made of: rows and state, as they are between two batches.

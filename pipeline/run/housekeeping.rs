@@ -41,11 +41,12 @@ fn tick(shared: &Arc<Shared>) {
         if publish.failed(shared) {
             publish_at = Instant::now() + RETRY;
         }
-        if commit.is_idle() && epochs.due(shared.has_news(), write.first_epoch, write.epoch) {
+        let due = epochs.due(shared.has_news(), write.first_epoch, write.epoch);
+        if commit.is_idle() && (due || shared.writer.wants_end()) {
             commit.start(shared, Shared::commit_epoch);
         }
         // A store that is slow or away must not keep epochs from being committed.
-        if publish.is_idle() && shared.writer.has_committed() && Instant::now() >= publish_at {
+        if publish.is_idle() && shared.writer.unpublished_epochs() > 0 && Instant::now() >= publish_at {
             publish.start(shared, Shared::publish);
         }
     }

@@ -192,7 +192,11 @@ fn unready(shared: &Shared) -> Option<String> {
         return Some(format!("the memory for rows is nearly full: {held} of {most} bytes (receive.memory_max)"));
     }
     if let Some(since) = shared.overdue() {
-        return Some(format!("no epoch has ended for {} s, since {}", since.as_secs(), "its rows could not be written"));
+        return Some(format!(
+            "no epoch has ended for {} s, since {}",
+            since.as_secs(),
+            "its rows could not be written"
+        ));
     }
     let trouble = shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     trouble.as_ref().map(|error| format!("the tables cannot be written: {error}"))

@@ -134,8 +134,8 @@ impl Builder {
         let chain = Chain::new(links, workers, Arc::clone(&counts))?;
         let tables = Arc::new(check::tables(&config, &chain)?);
         let files = self.files.unwrap_or_else(|| Arc::new(Real));
-        let options = check::write_options(&config)?;
-        let (writer, restored) = Writer::start(Arc::clone(&files), options, Arc::clone(&tables))?;
+        let options = check::write_options(&config, Arc::clone(&files))?;
+        let (writer, restored) = Writer::start(options, Arc::clone(&tables))?;
         for state in &restored.state {
             chain.restore(chain::decode_kept(state)?)?;
         }

@@ -162,13 +162,7 @@ impl Guest {
         self.call.change(handle, place, |batch| batch.replace_texts(place, &replacements))
     }
 
-    fn emitted(
-        &mut self,
-        table: &str,
-        rows: usize,
-        columns: Vec<wit::Column>,
-        retracted: bool,
-    ) -> Result<(), String> {
+    fn emitted(&mut self, table: &str, rows: usize, columns: Vec<wit::Column>, retracted: bool) -> Result<(), String> {
         let contract = self.contract.clone().ok_or("the plugin is not configured yet")?;
         let Some(number) = contract.tables.iter().position(|known| known.name == table) else {
             let table = bounded(table);
@@ -255,7 +249,10 @@ impl host::HostBatch for Guest {
     }
 
     fn places(&mut self, batch: Resource<BatchHandle>) -> Vec<String> {
-        self.call.batch(handle(&batch)).map(|batch| batch.places().into_iter().map(str::to_owned).collect()).unwrap_or_default()
+        self.call
+            .batch(handle(&batch))
+            .map(|batch| batch.places().into_iter().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     fn rename(&mut self, batch: Resource<BatchHandle>, from: String, to: String) -> Result<(), String> {

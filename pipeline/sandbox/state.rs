@@ -214,7 +214,9 @@ mod tests {
 
     fn state(entries: &[(&str, &str)]) -> State {
         let mut state = State::default();
-        state.restore(entries.iter().map(|(key, value)| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()))).collect());
+        state.restore(
+            entries.iter().map(|(key, value)| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()))).collect(),
+        );
         state
     }
 
@@ -270,9 +272,10 @@ mod tests {
         let mut recorded = state(&[("a/1", "x"), ("a/2", "y"), ("a/4", "z"), ("b", "w")]);
         let mut now = changed().commit();
         let (entries_changed, _) = now.changes(false).expect("no held rows");
-        assert_eq!(keys(&entries_changed.iter().map(|(key, _)| (key.clone(), Vec::new())).collect::<Vec<_>>()), [
-            "a/1", "a/3", "a/4"
-        ]);
+        assert_eq!(
+            keys(&entries_changed.iter().map(|(key, _)| (key.clone(), Vec::new())).collect::<Vec<_>>()),
+            ["a/1", "a/3", "a/4"]
+        );
         recorded.restore(entries_changed);
         assert_eq!((entries(&recorded), recorded.bytes()), (entries(&now), now.bytes()));
         assert!(now.changes(false).expect("no held rows").0.is_empty(), "what is recorded is not changed any more");

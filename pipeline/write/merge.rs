@@ -1,8 +1,6 @@
 //! The file of a day, rewritten: the rows that it has, and those that replace, follow or end them.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,63 +11,14 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_select::interleave::interleave_record_batch;
 use bytes::Bytes;
 
-use super::encode::{Encoder, OpenFile, disk};
-use super::folder::Folder;
+use super::encode::{Encoder, OpenFile};
 use super::gather::{Chunk, Day, Mark, Newest};
-use super::keys::{Columns, Keys};
+use super::keys::Columns;
 use super::partition::{Lost, Staged, locked};
 use super::{WriteOptions, Writer, Written, destination, read, staging};
+use crate::files::{Files, failed, remove_if_there};
 use crate::tables::{Table, Upsert};
 use crate::{Error, Result};
-
-/// The marks of rows of the last two epochs. A thread that was slow may bring a row after the epoch in which a newer one of
-/// its key was taken; without these the older row would replace the newer one.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    days: HashMap<(Arc<str>, Folder), Vec<Marks>>,
-}
-
-/// The marks of one epoch, in the order of keys.
-#[derive(Debug)]
-struct Marks {
-    epoch: u64,
-    keys: Keys,
-    marks: Vec<Mark>,
-}
-
-impl Marks {
-    fn find(&self, key: &[u8]) -> Option<Mark> {
-        let (mut low, mut high) = (0, self.marks.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.keys.get(middle).cmp(key) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Some(self.marks[middle]),
-            }
-        }
-        None
-    }
-}
-
-impl Recent {
-    /// Forgets what was remembered of epochs before the last two.
-    pub(super) fn forget(&mut self, epoch: u64) {
-        self.days.retain(|_, epochs| {
-            epochs.retain(|marks| marks.epoch + 2 > epoch);
-            !epochs.is_empty()
-        });
-    }
-
-    fn of(&self, day: &Day) -> &[Marks] {
-        self.days.get(&(Arc::clone(&day.table.name), day.folder)).map_or(&[], Vec::as_slice)
-    }
-
-    fn remember(&mut self, day: &Day, keys: Keys, marks: Vec<Mark>) {
-        let epochs = self.days.entry((Arc::clone(&day.table.name), day.folder)).or_default();
-        epochs.push(Marks { epoch: day.epoch.number, keys, marks });
-    }
-}
 
 /// The revision, in a staged file, of a row that says that its key has none any more.
 const RETRACTED: i64 = -1;
@@ -80,27 +29,20 @@ type Picked = ((usize, usize), i64);
 impl Day {
     /// Stages the newest rows. They are merged into the day's file when the epoch is published: what is committed must not
     /// wait for a store to tell what it has. After an error every row is still here.
-    pub(super) fn stage(&self, options: &WriteOptions, recent: &mut Recent) -> Result<()> {
+    pub(super) fn stage(&self, options: &WriteOptions) -> Result<()> {
         let upsert = self.upsert()?;
         let mut gathered = self.all();
         let newest = Newest::of(upsert, &gathered)?;
-        let (mut keys, mut marks) = (Keys::default(), Vec::with_capacity(newest.rows.len()));
-        let mut rows: Vec<Picked> = Vec::with_capacity(newest.rows.len());
-        for (at, &(chunk, row)) in newest.rows.iter().enumerate() {
-            let (key, mark) = (newest.key(at), gathered[chunk].marks[row]);
-            if recent.of(self).iter().filter_map(|marks| marks.find(key)).all(|known| known <= mark) {
-                keys.push(key);
-                marks.push(mark);
-                rows.push(((chunk, row), if mark.retract { RETRACTED } else { 0 }));
-            }
-        }
-        if rows.is_empty() {
-            self.account.rows.fetch_sub(self.taken(), Relaxed);
-        } else {
+        if !newest.rows.is_empty() {
+            let picked = |&(chunk, row): &(usize, usize)| {
+                let mark: Mark = gathered[chunk].marks[row];
+                ((chunk, row), if mark.retract { RETRACTED } else { 0 })
+            };
+            let rows: Vec<Picked> = newest.rows.iter().map(picked).collect();
             let number = self.epoch.next.fetch_add(1, Relaxed);
             let path = options.staging.join(staging::file_name(&options.writer_name, self.epoch.number, number));
             let batches: Vec<&RecordBatch> = gathered.iter().map(|chunk| &chunk.rows).collect();
-            let bytes = write(&path, &self.table, &self.encoder, options.row_group_rows, &batches, &rows)?;
+            let (bytes, sha256) = write(options, &path, &self.table, &self.encoder, &batches, &rows)?;
             self.account.staged.fetch_add(bytes, Relaxed);
             locked(&self.epoch.staged).push(Staged {
                 table: Arc::clone(&self.table.name),
@@ -111,9 +53,9 @@ impl Day {
                 rows: rows.len() as u64,
                 pending: self.taken(),
                 bytes,
+                sha256,
             });
         }
-        recent.remember(self, keys, marks);
         gathered.clear();
         self.account.memory.fetch_sub(self.bytes(), Relaxed);
         Ok(())
@@ -125,30 +67,32 @@ impl Writer {
     pub(super) fn publish_merged(&self, file: &Staged, key: &[String]) -> Result<Written> {
         let Staged { path, folder, name, .. } = file;
         // Gone already: an earlier attempt came as far as that.
-        let Some(content) = destination::content(path)? else { return Ok(Written::default()) };
+        let options = &self.options;
+        let files = &*options.files;
+        let Some(content) = destination::content(files, path)? else { return Ok(Written::default()) };
         let (table, encoder) = self.merged_table(file, key, &content)?;
         let Some(upsert) = &table.upsert else { return Err(Error::bug(format!("table `{}` has no key", table.name))) };
         let changes = read::restored(&table, content, &path.display().to_string())?;
         let changes: Vec<Chunk> = changes.into_iter().map(|rows| chunk(upsert, rows)).collect();
-        let stored = match self.options.to.fetch(folder, name, self.options.retry)? {
+        let stored = match options.to.fetch(options, folder, name)? {
             Some(content) => read::restored(&table, content, &format!("{folder}/{name}"))?,
             None => Vec::new(),
         };
         // What an attempt that was interrupted may have left.
         let whole = path.with_extension("merged");
-        remove(&whole)?;
+        remove(files, &whole)?;
         let mut written = Written::default();
         match merge(upsert, &stored, &changes)? {
             None => {}
-            Some(rows) if rows.is_empty() => self.options.to.remove(folder, name, self.options.retry)?,
+            Some(rows) if rows.is_empty() => options.to.remove(options, folder, name)?,
             Some(rows) => {
                 let batches: Vec<&RecordBatch> = stored.iter().chain(changes.iter().map(|chunk| &chunk.rows)).collect();
-                let bytes = write(&whole, &table, &encoder, self.options.row_group_rows, &batches, &rows)?;
-                self.options.to.publish(&whole, folder, name, self.options.retry)?;
+                let (bytes, _) = write(options, &whole, &table, &encoder, &batches, &rows)?;
+                options.to.publish(options, &whole, folder, name)?;
                 written = Written { rows: rows.len() as u64, bytes, files: 1 };
             }
         }
-        remove(path)?;
+        remove(files, path)?;
         Ok(written)
     }
 
@@ -166,11 +110,8 @@ impl Writer {
     }
 }
 
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(disk("cannot remove", path, &error)),
-        _ => Ok(()),
-    }
+fn remove(files: &dyn Files, path: &Path) -> Result<()> {
+    remove_if_there(files, path).map_err(|error| failed("cannot remove", path, &error))
 }
 
 /// The revision of a row.
@@ -185,19 +126,19 @@ fn chunk(upsert: &Upsert, rows: RecordBatch) -> Chunk {
     Chunk { marks: (0..rows.num_rows()).map(mark).collect(), rows }
 }
 
-/// Writes a file whole, on the disk for good, or not at all; returns its bytes.
+/// Writes a file whole, on the disk for good, or not at all; returns its bytes and their SHA-256.
 fn write(
+    options: &WriteOptions,
     path: &Path,
     table: &Table,
     encoder: &Encoder,
-    row_group_rows: usize,
     batches: &[&RecordBatch],
     rows: &[Picked],
-) -> Result<u64> {
+) -> Result<(u64, String)> {
     let revision = table.upsert.as_ref().map_or(0, |upsert| upsert.revision);
-    let mut file = OpenFile::create(path, table.private, encoder)?;
+    let mut file = OpenFile::create(&*options.files, path, table.private, encoder)?;
     let mut encode = || {
-        for rows in rows.chunks(row_group_rows.max(1)) {
+        for rows in rows.chunks(options.row_group_rows.max(1)) {
             let from: Vec<(usize, usize)> = rows.iter().map(|(from, _)| *from).collect();
             let group = interleave_record_batch(batches, &from).and_then(|group| {
                 let mut columns: Vec<ArrayRef> = group.columns().to_vec();
@@ -208,13 +149,13 @@ fn write(
             file.drain()?;
         }
         file.finish()?;
-        file.sync().map_err(|error| Lost::error(&disk("cannot bring to the disk", path, &error)))?;
-        Ok(file.bytes())
+        file.sync().map_err(|error| Lost::error(&failed("cannot bring to the disk", path, &error)))?;
+        Ok((file.bytes(), file.sha256()))
     };
     let written = encode();
     if written.is_err() {
-        // Nobody uses it; where even this fails, the next attempt or the next start removes it.
-        let _ = std::fs::remove_file(path);
+        // Nobody uses it; where even this fails, the next attempt removes it.
+        let _ = options.files.remove(path);
     }
     written
 }

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 
-use super::encode::{Encoder, OpenFile, disk};
+use super::encode::{Encoder, OpenFile};
 use super::folder::{self, Folder};
 use super::order::ordered;
 use super::{WriteOptions, staging};
+use crate::files::failed;
 use crate::tables::Table;
 use crate::{Error, Result};
 
@@ -51,6 +52,8 @@ pub(super) struct Staged {
     /// Rows that were taken and wait for this file: as many as it has, or more, where newer ones have replaced some.
     pub(super) pending: u64,
     pub(super) bytes: u64,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub(super) sha256: String,
 }
 
 impl Staged {
@@ -190,7 +193,12 @@ impl Partition {
         if file.is_none() {
             let number = self.epoch.next.fetch_add(1, Relaxed);
             let name = staging::file_name(&options.writer_name, self.epoch.number, number);
-            *file = Some(OpenFile::create(&options.staging.join(name), self.table.private, &self.encoder)?);
+            *file = Some(OpenFile::create(
+                &*options.files,
+                &options.staging.join(name),
+                self.table.private,
+                &self.encoder,
+            )?);
         }
         let Some(open) = file else { return Ok(()) };
         if options.sort || batches.len() > 1 {
@@ -219,11 +227,11 @@ impl Partition {
         self.account.memory.fetch_sub(held, Relaxed);
         self.account.staged.fetch_add(new, Relaxed);
         finished?;
-        open.sync().map_err(|error| Lost::error(&disk("cannot bring to the disk", open.path(), &error)))?;
+        open.sync().map_err(|error| Lost::error(&failed("cannot bring to the disk", open.path(), &error)))?;
         let path = open.path().to_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = format!("{}/{}", self.table.name, folder::path(self.table.layout, self.folder));
-        let (rows, bytes) = (open.rows, open.bytes());
+        let (rows, bytes, sha256) = (open.rows, open.bytes(), open.sha256());
         locked(&self.epoch.staged).push(Staged {
             table: Arc::clone(&self.table.name),
             path,
@@ -233,6 +241,7 @@ impl Partition {
             rows,
             pending: rows,
             bytes,
+            sha256,
         });
         *file = None;
         Ok(())

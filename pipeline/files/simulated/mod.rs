@@ -401,6 +401,11 @@ impl File for Open {
         )
     }
 
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.at = usize::try_from(to).unwrap_or(usize::MAX);
+        Ok(())
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.act(
             |content, _| content.sync(),

@@ -21,6 +21,9 @@ impl File for SlowFile {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
     }
+    fn seek(&mut self, to: u64) -> io::Result<()> {
+        self.0.seek(to)
+    }
     fn sync(&mut self) -> io::Result<()> {
         std::thread::sleep(Duration::from_millis(1));
         self.1.fetch_add(1, Ordering::Relaxed);

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::raw::{Mode, Table};
 use crate::raw::columns::Column;
 use crate::raw::host::Level;
+use crate::raw::{Mode, Table};
 
 use super::memory::{Lent, Memory, Stored};
 use crate::raw::ColumnDeclaration;
@@ -101,12 +101,7 @@ pub(crate) fn retract(table: &str, rows: u32, columns: &[Column]) -> Result<(), 
 }
 
 impl Host {
-    fn rows_of(
-        &self,
-        table: &str,
-        rows: u32,
-        columns: &[Column],
-    ) -> Result<Vec<(String, serde_json::Value)>, String> {
+    fn rows_of(&self, table: &str, rows: u32, columns: &[Column]) -> Result<Vec<(String, serde_json::Value)>, String> {
         let host = self;
         let declared = host.tables.iter().find(|declared| declared.name == table);
         let declared =

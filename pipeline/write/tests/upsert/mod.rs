@@ -69,7 +69,7 @@ fn batch(time: i64, computed_at: i64, rows: &[Given]) -> RecordBatch {
 }
 
 fn begin(options: WriteOptions) -> Writer {
-    Writer::start(options, upserts()).unwrap()
+    Writer::start(options, upserts()).unwrap().0
 }
 
 /// Rows of `daily` at noon.

@@ -67,8 +67,7 @@ fn whichever_request_fails_the_table_ends_the_same() {
                     writer.close_epoch().unwrap();
                 }
                 bucket.store.bad.store(0, SeqCst);
-                let expected =
-                    [found(NOON, "a", 2.0, 1), found(NOON, "b", 1.0, 0), found(NOON + DAY, "c", 2.0, 0)];
+                let expected = [found(NOON, "a", 2.0, 1), found(NOON, "b", 1.0, 0), found(NOON + DAY, "c", 2.0, 0)];
                 assert_eq!(rows(&bucket), expected, "{fails:?} {good} {restart}");
                 assert_eq!(writer.pending(), Pending::default());
             }
@@ -83,11 +82,11 @@ fn an_older_epoch_is_never_published_over_a_newer_one() {
         // The request to read the day fails, and then the one to write it.
         bucket.store.bad.store(1, SeqCst);
         put(&writer, 1, &[given("a", 1.0), given("b", 1.0)]);
-        writer.finish().unwrap_err();
+        writer.close_epoch().unwrap_err();
         bucket.store.good.store(1, SeqCst);
         bucket.store.bad.store(1, SeqCst);
         put(&writer, 2, &[given("a", 2.0)]);
-        writer.finish().unwrap_err();
+        writer.close_epoch().unwrap_err();
         assert_eq!(bucket.place.staged().len(), 2);
         drop(writer);
         let writer = begin(bucket.options(1));
