@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array,
+    ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    new_null_array,
 };
 use arrow_schema::{FieldRef, SchemaRef};
 
-use super::{Layout, Table, Tables, Upsert};
 use super::rows::{conform, record_batch};
+use super::{Layout, Table, Tables, Upsert};
 use crate::{Error, Result, Signal};
 
 impl Tables {
@@ -75,7 +76,8 @@ impl Table {
     /// `Data` where the columns are not those of such a table.
     pub fn was_upsert(name: &str, schema: SchemaRef, key: &[String]) -> Result<Self> {
         let at = |column: &str| {
-            let missing = |_| Error::data(format!("a file of table `{name}`, which is upsert, has no column `{column}`"));
+            let missing =
+                |_| Error::data(format!("a file of table `{name}`, which is upsert, has no column `{column}`"));
             schema.index_of(column).map_err(missing)
         };
         let (computed_at, revision) = (at("computed_at")?, at("revision")?);

@@ -97,7 +97,8 @@ impl DerivedTable {
         fields.push(text("plugin", "The plugin that computed the row, and its version"));
         fields.push(text("config_hash", "Hash of the plugin's configuration"));
         if self.mode == Mode::Upsert {
-            let description = "How often the row was restated: 0 when first written, 1 more with each epoch that changed it";
+            let description =
+                "How often the row was restated: 0 when first written, 1 more with each epoch that changed it";
             fields.push(described("revision", DataType::Int64, false, description));
         }
         for (at, field) in fields.iter().enumerate() {
@@ -137,7 +138,9 @@ impl DerivedTable {
         if self.mode == Mode::Append {
             return match self.key.as_slice() {
                 [] => Ok(None),
-                _ => wrong("has a key, though its rows are appended: declare it upsert, or leave the key out".to_owned()),
+                _ => {
+                    wrong("has a key, though its rows are appended: declare it upsert, or leave the key out".to_owned())
+                }
             };
         }
         if self.key.is_empty() {

@@ -1,8 +1,8 @@
 //! The end of an epoch, in three steps: stage, record, publish.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, TryLockError};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, TryLockError};
 
 use super::gather::Day;
 use super::partition::{Epoch, Partition, Staged, locked};

@@ -1,9 +1,7 @@
 //! Values of rows as bytes: the same bytes are the same values, and bytes are in the order of values. Null stands first.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type,
-};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{
     Array, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
     StringArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
@@ -107,7 +105,10 @@ impl<'a> Columns<'a> {
             let column = rows.columns().get(at);
             column.and_then(|column| Values::new(column)).ok_or_else(|| {
                 let found = column.map(|column| column.data_type().to_string());
-                Error::bug(format!("column {at} cannot tell rows apart: it is {}", found.unwrap_or("missing".to_owned())))
+                Error::bug(format!(
+                    "column {at} cannot tell rows apart: it is {}",
+                    found.unwrap_or("missing".to_owned())
+                ))
             })
         };
         columns.iter().map(values).collect::<Result<_>>().map(Self)
@@ -171,7 +172,8 @@ mod tests {
     fn bytes_are_in_the_order_of_values_with_null_first() {
         let times = vec![None, Some(i64::MIN), Some(-1), Some(0), Some(i64::MAX)];
         let doubles = [None, Some(f64::NEG_INFINITY), Some(-1.5), Some(-0.0), Some(0.0), Some(1e-300), Some(f64::NAN)];
-        let texts = vec![None, Some(""), Some("\0"), Some("\0\0"), Some("\0a"), Some("a"), Some("a\0"), Some("ab"), Some("é")];
+        let texts =
+            vec![None, Some(""), Some("\0"), Some("\0\0"), Some("\0a"), Some("a"), Some("a\0"), Some("ab"), Some("é")];
         let fixed: Vec<Option<&[u8]>> = vec![None, Some(&[0, 255]), Some(&[1, 0])];
         let repeated: DictionaryArray<Int32Type> = vec![None, Some("a"), Some("b")].into_iter().collect();
         let columns: Vec<ArrayRef> = vec![

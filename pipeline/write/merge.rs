@@ -213,7 +213,7 @@ fn write(
     };
     let written = encode();
     if written.is_err() {
-        // Nobody uses it; where even this fails, the next attempt or the next start removes it.
+        // Nobody uses it; where even this fails, the next attempt removes it.
         let _ = std::fs::remove_file(path);
     }
     written

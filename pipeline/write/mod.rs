@@ -135,6 +135,9 @@ pub struct Writer {
     _locks: Vec<File>,
 }
 
+/// Rows, by the folder that they belong to.
+type Parts = Vec<(Folder, RecordBatch)>;
+
 /// The epoch that takes rows.
 #[derive(Debug)]
 struct Open {
@@ -161,7 +164,12 @@ impl Writer {
         }
         let mut encoders = HashMap::new();
         for table in tables.all() {
-            let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, options.sort && table.upsert.is_none())?;
+            let encoder = Encoder::new(
+                table,
+                options.row_group_rows,
+                options.zstd_level,
+                options.sort && table.upsert.is_none(),
+            )?;
             encoders.insert(Arc::clone(&table.name), Arc::new(encoder));
         }
         let name = &options.writer_name;
@@ -206,7 +214,10 @@ impl Writer {
             return Err(Error::bug(format!("there is no table `{table}`")));
         };
         if table.upsert.is_some() {
-            return Err(Error::bug(format!("rows of table `{}` replace others: they are not to be appended", table.name)));
+            return Err(Error::bug(format!(
+                "rows of table `{}` replace others: they are not to be appended",
+                table.name
+            )));
         }
         self.take(table, rows)
     }
@@ -320,7 +331,7 @@ impl Writer {
     }
 
     /// The rows, folder by folder, once there is room for them.
-    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Vec<(Folder, RecordBatch)>)> {
+    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Parts)> {
         if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
             return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
         }

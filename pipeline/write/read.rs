@@ -42,7 +42,8 @@ pub(super) fn restored(table: &Table, content: Bytes, name: &str) -> Result<Vec<
         let cure = "its rows cannot be kept; move it away to go on without them";
         Error::storage(format!("{name}: {error}: {cure}"))
     };
-    let reader = ParquetRecordBatchReaderBuilder::try_new(content).and_then(|builder| builder.with_batch_size(65_536).build());
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(content).and_then(|builder| builder.with_batch_size(65_536).build());
     let batches = reader.map_err(|error| failed(&error))?;
     batches
         .map(|batch| {

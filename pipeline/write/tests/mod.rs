@@ -78,7 +78,12 @@ fn tables() -> Arc<Tables> {
     };
     let time = DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, Some("UTC".into()));
     let columns = vec![column("time", time), column("value", DataType::Int64)];
-    let derived = vec![DerivedTable { name: "kpi".to_owned(), columns, time: Some("time".to_owned()), ..DerivedTable::default() }];
+    let derived = vec![DerivedTable {
+        name: "kpi".to_owned(),
+        columns,
+        time: Some("time".to_owned()),
+        ..DerivedTable::default()
+    }];
     Arc::new(Tables::new(TableOptions { derived, ..TableOptions::default() }).unwrap())
 }
 

@@ -1,8 +1,8 @@
 //! Which row stays, and what becomes of the file.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -121,7 +121,8 @@ fn null_is_a_value_of_a_key_like_others() {
         put(&writer, order, &rows);
         writer.close_epoch().unwrap();
     }
-    let row = |(service, code): (Option<&str>, Option<i64>)| (NOON, service.map(str::to_owned), code, "2".to_owned(), 1);
+    let row =
+        |(service, code): (Option<&str>, Option<i64>)| (NOON, service.map(str::to_owned), code, "2".to_owned(), 1);
     assert_eq!(daily(&place), keys.map(row), "in the order of keys, null first");
 }
 

@@ -67,8 +67,7 @@ fn whichever_request_fails_the_table_ends_the_same() {
                     writer.close_epoch().unwrap();
                 }
                 bucket.store.bad.store(0, SeqCst);
-                let expected =
-                    [found(NOON, "a", 2.0, 1), found(NOON, "b", 1.0, 0), found(NOON + DAY, "c", 2.0, 0)];
+                let expected = [found(NOON, "a", 2.0, 1), found(NOON, "b", 1.0, 0), found(NOON + DAY, "c", 2.0, 0)];
                 assert_eq!(rows(&bucket), expected, "{fails:?} {good} {restart}");
                 assert_eq!(writer.pending(), Pending::default());
             }
@@ -97,6 +96,27 @@ fn an_older_epoch_is_never_published_over_a_newer_one() {
         begin(bucket.options(1)).close_epoch().unwrap();
         assert_eq!(rows(&bucket), [found(NOON, "a", 2.0, 1), found(NOON, "b", 1.0, 0)]);
     }
+}
+
+#[test]
+fn with_the_store_away_every_row_is_in_a_recorded_file_at_the_end() {
+    let (bucket, writer) = bucket(Fails::Before);
+    put(&writer, 1, &[given("a", 1.0)]);
+    writer.close_epoch().unwrap();
+    bucket.store.bad.store(usize::MAX, SeqCst);
+    put(&writer, 2, &[given("a", 2.0)]);
+    writer.write("spans", spans(&[NOON])).unwrap();
+    assert_eq!(writer.finish().unwrap_err().kind(), Kind::Storage);
+    drop(writer);
+    bucket.store.bad.store(0, SeqCst);
+    let writer = begin(bucket.options(1));
+    assert_eq!(writer.taken_over(), 2);
+    writer.close_epoch().unwrap();
+    assert_eq!(bucket.names(), [OBJECT, "bucket/a/spans/day=2026-01-01/hour=12/weir-2-0.parquet"]);
+    let (days, others): (Vec<_>, Vec<_>) =
+        bucket.batches().into_iter().partition(|rows| rows.column_by_name("revision").is_some());
+    assert_eq!(rows_of(&days), [found(NOON, "a", 2.0, 1)]);
+    assert_eq!(others.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
 }
 
 #[test]
