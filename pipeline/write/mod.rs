@@ -2,6 +2,10 @@
 //!
 //! A file is built in the staging folder and appears under its table complete or not at all: by a rename in a local
 //! folder, by one PUT in an object store.
+//!
+//! Rows of a table that is upsert gather by day (`gather`). What changes a day is staged and recorded with its epoch; when that
+//! is published, it is merged with the day's file (`merge`), which a new one replaces. Merging twice changes nothing, and
+//! epochs are published in their order, so a crash between any two steps ends in the same table.
 
 mod destination;
 mod encode;
