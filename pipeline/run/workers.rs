@@ -5,7 +5,7 @@ use super::{Shared, housekeeping};
 use crate::batch::Batch;
 use crate::chain::Emitted;
 use crate::{Error, Result, watch};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 

@@ -92,11 +92,10 @@ impl ObjectStore for Failing {
         if !self.next_fails() {
             return self.store.delete_stream(locations);
         }
-        let answers = match self.fails {
+        match self.fails {
             Fails::Before => locations.map(|_| Err(failure())).boxed(),
             Fails::After => self.store.delete_stream(locations).map(|_| Err(failure())).boxed(),
-        };
-        answers
+        }
     }
 
     fn list(&self, prefix: Option<&Location>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -99,6 +99,27 @@ fn an_older_epoch_is_never_published_over_a_newer_one() {
 }
 
 #[test]
+fn with_the_store_away_every_row_is_in_a_recorded_file_at_the_end() {
+    let (bucket, writer) = bucket(Fails::Before);
+    put(&writer, 1, &[given("a", 1.0)]);
+    writer.close_epoch().unwrap();
+    bucket.store.bad.store(usize::MAX, SeqCst);
+    put(&writer, 2, &[given("a", 2.0)]);
+    writer.write("spans", spans(&[NOON])).unwrap();
+    assert_eq!(writer.finish().unwrap_err().kind(), Kind::Storage);
+    drop(writer);
+    bucket.store.bad.store(0, SeqCst);
+    let writer = begin(bucket.options(1));
+    assert_eq!(writer.taken_over(), 2);
+    writer.close_epoch().unwrap();
+    assert_eq!(bucket.names(), [OBJECT, "bucket/a/spans/day=2026-01-01/hour=12/weir-2-0.parquet"]);
+    let (days, others): (Vec<_>, Vec<_>) =
+        bucket.batches().into_iter().partition(|rows| rows.column_by_name("revision").is_some());
+    assert_eq!(rows_of(&days), [found(NOON, "a", 2.0, 1)]);
+    assert_eq!(others.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+}
+
+#[test]
 fn a_removal_that_fails_is_repeated_before_the_next_rows_appear() {
     for fails in [Fails::Before, Fails::After] {
         let (bucket, writer) = bucket(fails);
