@@ -38,8 +38,8 @@ impl Batch {
 
     /// The rows of several batches of one signal, one after the other.
     ///
-    /// A column that a plugin added to some of them is null in the rows of the others. It is an error of the plugin if it
-    /// has different types in two of them, and one of overload if the rows would exceed the 2 GiB of a batch.
+    /// A column that a plugin added to some of them is null in the rows of the others. It is an error of the plugin if
+    /// it has different types in two of them, and one of overload if the rows would exceed the 2 GiB of a batch.
     pub fn concat(batches: &[&Self]) -> Result<Self> {
         let first = batches.first().ok_or_else(|| Error::bug("no batches were given to be joined"))?;
         let signal = first.signal;
