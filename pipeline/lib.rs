@@ -10,6 +10,7 @@ pub mod decode;
 pub mod demo;
 pub mod error;
 pub mod files;
+pub mod log;
 pub mod receive;
 pub mod run;
 pub mod sandbox;
