@@ -39,16 +39,14 @@ pub(super) struct SegmentHead {
 
 impl SegmentHead {
     pub(super) fn encode(self) -> Vec<u8> {
-        let mut block = Vec::with_capacity(BLOCK as usize);
-        block.extend_from_slice(&MAGIC);
-        block.extend_from_slice(&VERSION.to_le_bytes());
-        block.extend_from_slice(&[0; 4]);
-        block.extend_from_slice(&self.salt.to_le_bytes());
-        block.extend_from_slice(&self.first.to_le_bytes());
-        block.extend_from_slice(&self.bytes.to_le_bytes());
-        let sum = crc32c::crc32c(&block);
-        block.extend_from_slice(&sum.to_le_bytes());
-        block.resize(BLOCK as usize, 0);
+        let mut block = vec![0; BLOCK as usize];
+        block[..8].copy_from_slice(&MAGIC);
+        block[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        block[16..24].copy_from_slice(&self.salt.to_le_bytes());
+        block[24..32].copy_from_slice(&self.first.to_le_bytes());
+        block[32..40].copy_from_slice(&self.bytes.to_le_bytes());
+        let sum = crc32c::crc32c(&block[..40]);
+        block[40..SEGMENT_HEAD].copy_from_slice(&sum.to_le_bytes());
         block
     }
 

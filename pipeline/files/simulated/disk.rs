@@ -44,14 +44,14 @@ impl Content {
             // Growing again must not show what was cut.
             self.unwritten.extend(bytes / SECTOR..self.seen.len().div_ceil(SECTOR));
         }
-        self.seen.resize(bytes, 0);
+        resize(&mut self.seen, bytes);
         self.length_unwritten = true;
     }
 
     /// Everything is on the disk.
     pub(super) fn sync(&mut self) {
         if self.length_unwritten {
-            self.stored.resize(self.seen.len(), 0);
+            resize(&mut self.stored, self.seen.len());
             self.length_unwritten = false;
         }
         for sector in std::mem::take(&mut self.unwritten) {
@@ -80,7 +80,7 @@ impl Content {
                 1 => new,
                 _ => old.min(new) + random.below(old.abs_diff(new) + 1),
             };
-            self.stored.resize(length as usize, 0);
+            resize(&mut self.stored, length as usize);
         }
         // Now and then all or nothing, which any choice by sector would hardly ever give.
         let mood = random.below(4);
@@ -121,6 +121,15 @@ impl Content {
         for at in sector * SECTOR + from..end {
             self.stored[at] = byte(at);
         }
+    }
+}
+
+/// Cuts bytes or adds zeros. `Vec::resize` adds them one by one in a build that is not optimized, as tests are.
+fn resize(bytes: &mut Vec<u8>, len: usize) {
+    if len > bytes.len() {
+        bytes.extend_from_slice(&vec![0; len - bytes.len()]);
+    } else {
+        bytes.truncate(len);
     }
 }
 

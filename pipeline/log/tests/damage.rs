@@ -12,8 +12,8 @@ fn small(closed: bool) -> (Simulated, Vec<Record>) {
     let mut random = Random::new(5);
     let (log, _) = open(&files, Options { segment_bytes: 16 << 10, ..options(1) }, 0).unwrap();
     let mut records = Vec::new();
-    for commit in 0..7 {
-        let count = if commit == 6 { 3 } else { 1 + commit % 3 };
+    for commit in 0..6 {
+        let count = if commit == 5 { 3 } else { 1 + commit % 3 };
         records.extend((0..count).map(|_| append(&log, &mut random, 700)));
         log.commit_pending().unwrap();
     }
