@@ -119,7 +119,6 @@ pub struct Pending {
 }
 
 /// Takes rows and leaves Parquet files. Its methods block; they are called by any number of threads.
-#[derive(Debug)]
 pub struct Writer {
     options: WriteOptions,
     tables: Arc<Tables>,
@@ -145,8 +144,13 @@ pub struct Writer {
     _locks: Vec<Lock>,
 }
 
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Writer({})", self.options.staging.display())
+    }
+}
+
 /// The epoch that takes rows.
-#[derive(Debug)]
 struct Open {
     epoch: Arc<Epoch>,
     partitions: HashMap<(Arc<str>, Folder), Arc<Partition>>,

@@ -30,8 +30,7 @@ fn a_second_writer_is_refused_and_told_who_has_the_folder() {
     let writer = place.start();
     let error = refusal(place.options());
     assert_eq!(error.kind(), Kind::Storage);
-    let expected =
-        format!("{} is in use by another writer, process {}:", place.staging().display(), std::process::id());
+    let expected = format!("{} is in use by another process, {}:", place.staging().display(), std::process::id());
     assert!(error.message().starts_with(&expected), "{error}");
 
     let elsewhere = WriteOptions { staging: place.0.path().join("other"), ..place.options() };
@@ -43,9 +42,9 @@ fn a_second_writer_is_refused_and_told_who_has_the_folder() {
 }
 
 #[test]
-fn no_name_is_used_twice() {
+fn no_name_is_published_twice() {
     let place = Place::new();
-    let (mut names, mut given) = (BTreeSet::new(), BTreeSet::new());
+    let mut names = BTreeSet::new();
     let mut rows = 0;
     for restart in 0..4 {
         if restart == 2 {
@@ -59,26 +58,10 @@ fn no_name_is_used_twice() {
             names.extend(place.published());
             assert_eq!(names.len() as i64, rows, "{names:?}");
         }
+        // What is staged and not recorded goes with the writer; its name may come again, for it was never published.
         writer.write("spans", spans(&[NOON])).unwrap();
-        let staged = place.staged();
-        let [name] = staged.as_slice() else { panic!("{staged:?}") };
-        // Once the staging folder is gone, nobody knows of a name that was never published.
-        if restart != 1 {
-            assert!(given.insert(name.clone()), "{name} was given before");
-        }
     }
-    assert!(given.iter().all(|given| names.iter().all(|name| !name.ends_with(given.as_str()))), "{given:?} {names:?}");
     assert_eq!(place.times("spans"), (NOON..NOON + rows).collect::<Vec<_>>());
-}
-
-#[test]
-fn a_number_of_an_epoch_that_cannot_be_read_is_no_reason_to_begin_at_one() {
-    let place = Place::new();
-    drop(place.start());
-    std::fs::write(place.staging().join("weir.epoch"), "x").unwrap();
-    let error = refusal(place.options());
-    assert_eq!(error.kind(), Kind::Storage);
-    assert!(error.message().contains("remove it"), "{error}");
 }
 
 #[test]

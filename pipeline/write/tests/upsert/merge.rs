@@ -150,17 +150,6 @@ fn tables_and_days_have_files_of_their_own() {
 }
 
 #[test]
-fn a_row_that_comes_after_the_epoch_of_a_newer_one_does_not_replace_it() {
-    let place = Place::new();
-    let writer = begin(place.options());
-    put(&writer, 5, &[given("a", 5.0)]);
-    writer.close_epoch().unwrap();
-    put(&writer, 4, &[given("a", 4.0), given("b", 4.0)]);
-    writer.close_epoch().unwrap();
-    assert_eq!(daily(&place), [found(NOON, "a", 5.0, 0), found(NOON, "b", 4.0, 0)]);
-}
-
-#[test]
 fn a_reader_finds_each_key_once_at_any_moment() {
     const KEYS: [&str; 3] = ["a", "b", "c"];
     let place = Place::new();
@@ -241,17 +230,21 @@ fn rows_that_newer_ones_replace_are_let_go_before_the_epoch_ends() {
 }
 
 #[test]
-fn rows_of_many_keys_go_to_the_disk_before_memory_is_full() {
+fn rows_of_many_keys_ask_for_the_end_of_the_epoch_before_memory_is_full() {
     let place = Place::new();
     let one = numbered(0, 0..1000).get_array_memory_size() as u64;
     let writer = begin(WriteOptions { memory_bytes_max: 2 * one as usize, ..place.options() });
+    let mut ended = 0;
     for part in 0..20 {
         writer.upsert("daily", 1, numbered(1, part * 1000..(part + 1) * 1000), false).unwrap();
+        if writer.wants_end() {
+            ended += 1;
+            writer.close_epoch().unwrap();
+        }
         let memory = writer.pending().memory_bytes;
         assert!(memory <= 4 * one, "{memory} of {one} each");
     }
-    assert!(place.published().is_empty(), "what is on the disk waits for the end of the epoch");
-    assert_eq!(writer.pending().rows, 20_000);
+    assert!((4..10).contains(&ended), "{ended}");
     writer.close_epoch().unwrap();
     let rows = daily(&place);
     assert_eq!(rows.len(), 20_000);

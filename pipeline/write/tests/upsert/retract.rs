@@ -86,16 +86,3 @@ fn a_key_without_a_row_may_be_retracted_and_nothing_happens() {
     assert_eq!(inode(&place), before);
     assert_eq!(writer.pending(), Pending::default());
 }
-
-#[test]
-fn a_late_row_does_not_bring_back_what_was_retracted() {
-    let place = Place::new();
-    let writer = begin(place.options());
-    put(&writer, 1, &[given("a", 1.0)]);
-    writer.close_epoch().unwrap();
-    retract(&writer, 3, &["a"]);
-    writer.close_epoch().unwrap();
-    put(&writer, 2, &[given("a", 2.0)]);
-    writer.close_epoch().unwrap();
-    assert!(daily(&place).is_empty());
-}

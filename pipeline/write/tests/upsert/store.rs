@@ -106,7 +106,7 @@ fn with_the_store_away_every_row_is_in_a_recorded_file_at_the_end() {
     bucket.store.bad.store(usize::MAX, SeqCst);
     put(&writer, 2, &[given("a", 2.0)]);
     writer.write("spans", spans(&[NOON])).unwrap();
-    assert_eq!(writer.finish().unwrap_err().kind(), Kind::Storage);
+    assert_eq!(writer.close_epoch().unwrap_err().kind(), Kind::Storage);
     drop(writer);
     bucket.store.bad.store(0, SeqCst);
     let writer = begin(bucket.options(1));
