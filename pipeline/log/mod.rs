@@ -15,6 +15,7 @@ mod options;
 mod quarantine;
 mod recover;
 mod reserve;
+mod shared;
 mod stats;
 mod walk;
 
@@ -27,10 +28,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::files::{Files, Lock, failed, make_folders};
+use crate::files::{Files, failed, make_folders};
 use crate::{Error, Result, Signal};
-use commit::{Batch, Failure, Folder, Synced, Writer};
+use commit::{Batch, Writer};
 use format::{Content, Head, PAYLOAD_BYTES_MAX};
+use shared::{Disk, Progress, Shared, State};
 
 pub use inspect::{SegmentReport, State as SegmentState, inspect};
 pub use options::{OnLost, Options};
@@ -46,50 +48,6 @@ pub type Lsn = u64;
 pub struct Log {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    /// Something is to be done for the thread.
-    work: Condvar,
-    /// More is durable, or nothing will be.
-    progress: Condvar,
-    /// The same, for tasks.
-    progress_seen: watch::Sender<Progress>,
-    /// Held during a commit.
-    writer: Mutex<Writer>,
-    /// What stands on the disk; none for a log in memory.
-    disk: Option<Disk>,
-}
-
-#[derive(Debug)]
-struct Disk {
-    folder: Folder,
-    other_bytes: AtomicU64,
-    reserve: Mutex<bool>,
-    _lock: Lock,
-}
-
-/// What waiters wait for.
-#[derive(Clone, Debug)]
-struct Progress {
-    durable: Lsn,
-    ended: Option<Error>,
-}
-
-#[derive(Debug)]
-struct State {
-    pending: Batch,
-    /// What records take that are not durable, those that are being written too.
-    pending_bytes: u64,
-    next: Lsn,
-    progress: Progress,
-    /// Why no segment can be begun at the moment.
-    full: Option<String>,
-    closing: bool,
-    closed: bool,
-    stats: Stats,
 }
 
 /// What a commit did.
@@ -350,155 +308,6 @@ impl Drop for Log {
     fn drop(&mut self) {
         // Whoever wants to know calls `close`. What is not durable was not acknowledged.
         let _ = self.close();
-    }
-}
-
-impl Shared {
-    /// What the thread does.
-    fn run(&self) {
-        loop {
-            let mut state = lock(&self.state);
-            if let (Some(disk), true) = (&self.disk, state.full.is_some()) {
-                let pause = disk.folder.options.full_pause;
-                let waited = self.work.wait_timeout_while(state, pause, |state| !state.closing);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            }
-            let idle = |state: &mut State| state.pending.is_done() && state.full.is_none();
-            let waited = self.work.wait_while(state, |state| idle(state) && !state.closing);
-            let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-            let closing = state.closing;
-            if closing && idle(&mut state) {
-                return;
-            }
-            drop(state);
-            match self.commit() {
-                Ok(Committed::All) => {}
-                Ok(Committed::Waiting) if !closing => {}
-                Ok(Committed::Waiting) | Err(_) => return,
-            }
-        }
-    }
-
-    fn commit(&self) -> Result<Committed> {
-        let Some(disk) = &self.disk else { return Ok(Committed::All) };
-        let mut writer = lock(&self.writer);
-        // What found no space comes first.
-        let rounds = if writer.batch.is_done() { 1 } else { 2 };
-        for _ in 0..rounds {
-            {
-                let mut state = lock(&self.state);
-                if let Some(error) = &state.progress.ended {
-                    return Err(error.clone());
-                }
-                if writer.batch.is_done() {
-                    std::mem::swap(&mut state.pending, &mut writer.batch);
-                }
-            }
-            match writer.write(&disk.folder, |synced| self.publish(synced)) {
-                Ok(()) => {}
-                Err(Failure::Full(message)) => {
-                    lock(&self.state).full = Some(message);
-                    return Ok(Committed::Waiting);
-                }
-                Err(Failure::Lost(error)) => {
-                    drop(writer);
-                    self.lose(error.clone());
-                    return Err(error);
-                }
-            }
-        }
-        Ok(Committed::All)
-    }
-
-    /// Tells waiters what a sync made durable.
-    fn publish(&self, synced: Synced) {
-        let mut state = lock(&self.state);
-        state.progress.durable = synced.durable;
-        // What waited for a segment has one.
-        state.full = None;
-        state.pending_bytes = state.pending_bytes.saturating_sub(synced.bytes);
-        state.stats.synced(&synced);
-        self.progress_seen.send_replace(state.progress.clone());
-        drop(state);
-        self.progress.notify_all();
-    }
-
-    /// Nothing is acknowledged any more.
-    fn lose(&self, error: Error) {
-        if self.finish(error.clone())
-            && let Some(disk) = &self.disk
-        {
-            (disk.folder.options.on_lost)(&error);
-        }
-    }
-
-    /// Ends the log for all who use it; whether it had not ended before.
-    fn finish(&self, error: Error) -> bool {
-        let mut state = lock(&self.state);
-        if state.progress.ended.is_some() {
-            return false;
-        }
-        state.progress.ended = Some(error);
-        self.progress_seen.send_replace(state.progress.clone());
-        drop(state);
-        self.progress.notify_all();
-        self.work.notify_all();
-        true
-    }
-
-    fn close(&self) -> Result<()> {
-        {
-            let mut state = lock(&self.state);
-            if std::mem::replace(&mut state.closed, true) {
-                return Ok(());
-            }
-            if let Some(error) = &state.progress.ended {
-                return Err(error.clone());
-            }
-        }
-        let committed = self.commit()?;
-        if committed == Committed::All {
-            let (next, durable) = {
-                let state = lock(&self.state);
-                (state.next, state.progress.durable)
-            };
-            if next == durable
-                && let Err(Failure::Lost(error)) = lock(&self.writer).seal(next)
-            {
-                self.lose(error.clone());
-                return Err(error);
-            }
-        }
-        let state = lock(&self.state);
-        let left = state.next - state.progress.durable;
-        drop(state);
-        self.finish(Error::overload("the log is closed: send again later"));
-        if left > 0 {
-            return Err(Error::storage(format!(
-                "the log was closed while {left} records waited for space on the disk"
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl Progress {
-    fn is_open_at(&self, lsn: Lsn) -> bool {
-        self.durable <= lsn && self.ended.is_none()
-    }
-
-    fn outcome(&self, lsn: Lsn) -> Result<()> {
-        match &self.ended {
-            Some(error) if self.durable <= lsn => Err(error.clone()),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Disk {
-    fn used_bytes(&self) -> u64 {
-        let log: u64 = self.folder.segments().values().sum();
-        log.saturating_add(self.other_bytes.load(Ordering::Relaxed))
     }
 }
 

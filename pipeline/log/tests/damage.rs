@@ -151,9 +151,9 @@ fn a_block_of_zeros_in_what_was_durable_is_refused() {
 fn a_missing_segment_is_refused_unless_an_epoch_has_it() {
     let (files, records) = small(true);
     let paths = segments(&files);
-    for missing in 0..2 {
+    for missing in &paths[..2] {
         let damaged = files.restart();
-        damaged.remove(&paths[missing]).unwrap();
+        damaged.remove(missing).unwrap();
         let error = start(&damaged, false).unwrap_err();
         assert!(error.message().contains("log.quarantine"), "{error}");
         let (found, recovered) = start(&damaged, true).unwrap();
