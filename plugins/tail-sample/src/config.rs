@@ -4,9 +4,10 @@ use serde::de;
 use weir_sdk::prelude::*;
 use weir_sdk::sampling::threshold;
 
+use crate::SECOND_NS;
+
 /// A trace remembers in so many bits which policies one of its rows has met.
 const POLICIES_MAX: usize = 64;
-const SECOND_NS: i64 = 1_000_000_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]

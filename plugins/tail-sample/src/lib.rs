@@ -21,8 +21,8 @@ use rows::{Needs, Rows};
 use traces::{Trace, TraceId, Undecided};
 
 const SECOND_NS: i64 = 1_000_000_000;
-/// Once one call has decided on so many rows, the rest waits for the next: a call has little time.
-const ROWS_PER_CALL: u64 = 32_768;
+/// Once one call has decided on so many rows, the rest waits for the next: a call has little time and memory.
+const ROWS_PER_CALL: u64 = 65_536;
 
 const CLOCK: State<(), i64> = State::named("clock");
 
@@ -200,45 +200,45 @@ impl TailSample {
 
     /// Decides what is due, a second at a time, and what there is no room for.
     fn decide_due(&self, memory: &mut Memory) -> Result<Round> {
-        let mut round = Vec::new();
+        let mut round = Round::new();
         // A second is decided when it is over: no trace can become due in it any more.
         let over = memory.clock.map_or(i64::MIN, |clock| clock.div_euclid(SECOND_NS));
         let mut rows = 0;
-        while let Some(second) = memory.undecided.first_due().map(|due| due.div_euclid(SECOND_NS)) {
-            if second >= over || rows >= ROWS_PER_CALL {
-                break;
-            }
-            rows += self.decide_while(memory, &mut round, |memory| {
-                memory.undecided.first_due().is_some_and(|due| due.div_euclid(SECOND_NS) == second)
+        while rows < ROWS_PER_CALL
+            && let Some(second) = memory.undecided.first_second().filter(|second| *second < over)
+        {
+            self.decide_while(memory, &mut round, |undecided, trace_rows| {
+                let more = undecided.first_second() == Some(second) && rows < ROWS_PER_CALL;
+                rows += if more { trace_rows } else { 0 };
+                more
             });
         }
         let early = memory.undecided.len().saturating_sub(self.traces_max);
         if early > 0 {
             count("traces_decided_early", early as u64);
-            self.decide_while(memory, &mut round, |memory| memory.undecided.len() > self.traces_max);
+            self.decide_while(memory, &mut round, |undecided, _| undecided.len() > self.traces_max);
         }
         let decisions: Vec<_> = round.iter().map(|(id, _, decision)| (*id, *decision)).collect();
         count("decisions_forgotten", memory.decided.add(&decisions)? as u64);
         Ok(round)
     }
 
-    /// Decides together on the traces that are due first, while `more` says so; tells how many rows they have.
-    fn decide_while(&self, memory: &mut Memory, round: &mut Round, more: impl Fn(&Memory) -> bool) -> u64 {
+    /// Decides together on the traces that are due first, while `more` says so of the next one and its rows.
+    fn decide_while(&self, memory: &mut Memory, round: &mut Round, mut more: impl FnMut(&Undecided, u64) -> bool) {
         let mut traces = Vec::new();
-        while let Some(next) = more(memory).then(|| memory.undecided.pop()).flatten() {
-            traces.push(next);
+        while let Some(rows) = memory.undecided.first().map(Trace::rows)
+            && more(&memory.undecided, rows)
+        {
+            traces.extend(memory.undecided.pop());
         }
         let verdicts = decide::decide(&self.policies, &traces);
-        for verdict in &verdicts {
-            match verdict.policy.and_then(|policy| self.policies.get(policy)) {
-                Some(policy) => count(&policy.counter, 1),
-                None => count("traces_dropped", 1),
-            }
+        for (index, policy) in self.policies.iter().enumerate() {
+            let kept = verdicts.iter().filter(|verdict| verdict.policy == Some(index)).count();
+            count(&policy.counter, kept as u64);
         }
-        let rows = traces.iter().map(|(_, trace)| trace.rows()).sum();
+        count("traces_dropped", verdicts.iter().filter(|verdict| verdict.policy.is_none()).count() as u64);
         let decided = traces.into_iter().zip(verdicts);
         round.extend(decided.map(|((id, trace), verdict)| (id, trace, verdict.decision)));
-        rows
     }
 }
 

@@ -11,6 +11,22 @@ const BEGIN_S: i64 = 1_700_000_000;
 const HALF: u64 = 1 << 55;
 const TOP: u64 = (1 << 56) - 1;
 
+/// Random numbers by splitmix64, the same for the same seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
 fn ns(ms: i64) -> i64 {
     BEGIN_S * 1_000_000_000 + ms * 1_000_000
 }

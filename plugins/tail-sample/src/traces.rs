@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use weir_sdk::prelude::*;
 
+use crate::SECOND_NS;
+
 pub(crate) type TraceId = [u8; 16];
 
 /// What is known of a trace whose rows are held. Times are nanoseconds since 1970.
@@ -102,8 +104,13 @@ impl Undecided {
     }
 
     /// The trace that is due first.
-    pub(crate) fn first_due(&self) -> Option<i64> {
-        self.due.first().map(|(due, _)| *due)
+    pub(crate) fn first(&self) -> Option<&Trace> {
+        self.due.first().and_then(|(_, id)| self.traces.get(id))
+    }
+
+    /// The second in which it is due.
+    pub(crate) fn first_second(&self) -> Option<i64> {
+        self.due.first().map(|(due, _)| due.div_euclid(SECOND_NS))
     }
 
     /// Takes out the trace that is due first.

@@ -1,23 +1,8 @@
 use super::*;
 use crate::config::Test;
+use crate::tests::Random;
 
 const SEEDS: u64 = 4000;
-
-/// Random numbers by splitmix64, the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
 
 fn policy(rule: Rule) -> Policy {
     Policy { counter: "kept".to_owned(), services: Vec::new(), rule }

@@ -1,6 +1,10 @@
 //! The life of a trace: held, decided, remembered, forgotten.
 
 use super::*;
+use crate::decided::Decided;
+use crate::rows::Needs;
+use crate::traces::{Trace, Undecided};
+use crate::{Memory, ROWS_PER_CALL};
 
 const ERRORS: &str = r#"{"policies": [{"error": true}]}"#;
 
@@ -171,4 +175,26 @@ fn a_call_that_fails_changes_nothing() {
     assert_eq!(running.spans(&[span(1, 1)]).held(), [0]);
     running.until(31_001);
     assert_eq!(running.traces(), [1, 1]);
+}
+
+#[test]
+fn a_call_decides_on_so_many_rows_and_leaves_the_rest_to_the_next() {
+    let rows = u32::try_from(ROWS_PER_CALL / 2).expect("few rows");
+    let sampler = TailSample {
+        policies: Vec::new(),
+        needs: Needs::default(),
+        wait: 0,
+        root_wait: None,
+        logs: true,
+        traces_max: 10,
+        decided_max: 10,
+        memory: None,
+    };
+    let (undecided, decided) = (Undecided::load().expect("no state"), Decided::load(10).expect("no state"));
+    let mut memory = Memory { clock: Some(ns(5_000)), undecided, decided };
+    for (number, due) in [(1, 0), (2, 1), (3, 2), (4, 1_000), (5, 5_000)] {
+        memory.undecided.put(id(number), Trace { spans: rows, ..Trace::new(ns(due)) }).expect("room");
+    }
+    let mut decided = || sampler.decide_due(&mut memory).expect("a round").len();
+    assert_eq!([decided(), decided(), decided()], [2, 2, 0]);
 }

@@ -130,7 +130,7 @@ fn the_order_of_policies_changes_what_is_counted_and_nothing_else() {
 }
 
 fn mistake(config: &str) -> String {
-    Plugin::<TailSample>::configure(config).err().expect("a mistake").to_string()
+    Plugin::<TailSample>::configure(config).expect_err("a mistake").to_string()
 }
 
 #[test]

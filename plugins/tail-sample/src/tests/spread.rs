@@ -2,22 +2,6 @@
 
 use super::*;
 
-/// Random numbers by splitmix64, the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
-
 const SERVICES: [&str; 3] = ["cart", "pay", "search"];
 
 /// Traces of one to four spans over ten seconds, some failed, some slow, some of a head sampler that kept half of them,
@@ -72,7 +56,7 @@ fn run(config: &str, batches: &[Vec<Row>], restarts: bool) -> Running {
 
 #[test]
 fn the_counts_of_what_is_kept_add_up_to_the_spans_that_came() {
-    const SEEDS: u64 = 60;
+    const SEEDS: u64 = 40;
     for config in [
         MIXED,
         r#"{"policies": [{"per_second": 3}]}"#,
@@ -81,7 +65,7 @@ fn the_counts_of_what_is_kept_add_up_to_the_spans_that_came() {
     ] {
         let ratios: Vec<f64> = (0..SEEDS)
             .map(|seed| {
-                let (batches, came) = traffic(seed, 90);
+                let (batches, came) = traffic(seed, 70);
                 let running = run(config, &batches, false);
                 assert!(running.dropped > 0, "seed {seed} samples");
                 running.out.iter().map(|out| out.adjusted).sum::<f64>() / came as f64
@@ -90,7 +74,7 @@ fn the_counts_of_what_is_kept_add_up_to_the_spans_that_came() {
         let mean = ratios.iter().sum::<f64>() / SEEDS as f64;
         let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (SEEDS - 1) as f64;
         let error = (variance / SEEDS as f64).sqrt();
-        assert!((mean - 1.0).abs() < 4.0 * error && error < 0.08, "{mean} ± {error}, seeds 0..{SEEDS}: {config}");
+        assert!((mean - 1.0).abs() < 4.0 * error && error < 0.1, "{mean} ± {error}, seeds 0..{SEEDS}: {config}");
     }
 }
 
