@@ -84,6 +84,14 @@ fn what_came_through_an_earlier_threshold_stands_for_the_greater_of_the_two() {
 }
 
 #[test]
+fn a_count_that_no_threshold_explains_grows_by_the_step_between_the_thresholds() {
+    // Half of what `th` says has been lost to a sampler that writes no threshold.
+    let rows = [Row { state: Some("ot=th:4"), adjusted: 8.0 / 3.0, ..span(TOP, 0) }];
+    let running = sampled(r#"{"policies": [{"probability": 0.5}]}"#, &rows);
+    assert!((running.out[0].adjusted - 4.0).abs() < 1e-9, "{:?}", running.out);
+}
+
+#[test]
 fn a_threshold_that_cannot_have_let_the_span_through_says_nothing() {
     let rows = [Row { state: Some("ot=th:c"), adjusted: 4.0, ..span(HALF, 0) }];
     let running = sampled(r#"{"policies": [{"probability": 0.5}]}"#, &rows);
