@@ -18,11 +18,11 @@ use clock::Passing;
 use config::{Config, Policy, Rule};
 use decided::{Decided, Decision};
 use rows::{Needs, Rows};
-use traces::{Trace, TraceId, Undecided};
+use traces::{Trace, TraceId, Waiting};
 
 const SECOND_NS: i64 = 1_000_000_000;
-/// Once one call has decided on so many rows, the rest waits for the next: a call has little time and memory.
-const ROWS_PER_CALL: u64 = 65_536;
+/// Once one call has let go of so many rows, the others wait for the next: a call has little time and memory.
+const ROWS_PER_CALL: u64 = 16_384;
 
 const CLOCK: State<(), i64> = State::named("clock");
 
@@ -40,7 +40,7 @@ struct TailSample {
 /// The state as it is looked up: read once by each instance, and stored as it changes.
 struct Memory {
     clock: Option<i64>,
-    undecided: Undecided,
+    waiting: Waiting,
     decided: Decided,
 }
 
@@ -93,7 +93,7 @@ impl Processor for TailSample {
         let mut memory = self.take_memory()?;
         let clock = clock::at_watermark(memory.clock, watermark.0);
         if memory.clock.is_some_and(|before| clock < before) {
-            memory.undecided.due_by(clock.saturating_add(self.wait))?;
+            memory.waiting.due_by(clock.saturating_add(self.wait))?;
         }
         memory.set_clock(clock)?;
         let round = self.decide_due(&mut memory)?;
@@ -142,11 +142,11 @@ impl TailSample {
         if let Some(memory) = self.memory.take() {
             return Ok(memory);
         }
-        let (undecided, decided) = (Undecided::load()?, Decided::load(self.decided_max)?);
-        Ok(Memory { clock: CLOCK.get(&())?, undecided, decided })
+        let (waiting, decided) = (Waiting::load()?, Decided::load(self.decided_max)?);
+        Ok(Memory { clock: CLOCK.get(&())?, waiting, decided })
     }
 
-    /// Rows of undecided traces are held, the others go where their trace went, be it in this very call.
+    /// Rows of waiting traces are held, the others go where their trace went, be it in this very call.
     fn take_in(&self, memory: &mut Memory, batch: &mut Batch) -> Result {
         let groups = Groups::of(batch)?;
         let rows = Rows::read(batch, &self.policies, self.needs)?;
@@ -185,7 +185,7 @@ impl TailSample {
     /// Adds rows to what is known of their trace.
     fn fold(&self, memory: &mut Memory, id: TraceId, of_trace: &[usize], rows: &Rows, passing: Passing) -> Result {
         let arrivals = of_trace.iter().map(|&row| passing.arrival(rows.time(row)));
-        let mut trace = match memory.undecided.get(&id) {
+        let mut trace = match memory.waiting.get(&id) {
             Some(trace) => trace.clone(),
             None => Trace::new(arrivals.min().unwrap_or(passing.after).saturating_add(self.wait)),
         };
@@ -195,41 +195,49 @@ impl TailSample {
                 trace.due = trace.due.min(passing.arrival(rows.time(row)).saturating_add(wait));
             }
         }
-        memory.undecided.put(id, trace)
+        memory.waiting.put(id, trace)
     }
 
-    /// Decides what is due, a second at a time, and what there is no room for.
+    /// Decides what is due, a second at a time, and what there is no room for; gives the traces whose rows are to go.
     fn decide_due(&self, memory: &mut Memory) -> Result<Round> {
-        let mut round = Round::new();
         // A second is decided when it is over: no trace can become due in it any more.
         let over = memory.clock.map_or(i64::MIN, |clock| clock.div_euclid(SECOND_NS));
+        let mut settled = Vec::new();
         let mut rows = 0;
         while rows < ROWS_PER_CALL
-            && let Some(second) = memory.undecided.first_second().filter(|second| *second < over)
+            && let Some(second) = memory.waiting.first_second().filter(|second| *second < over)
         {
-            self.decide_while(memory, &mut round, |undecided, trace_rows| {
-                let more = undecided.first_second() == Some(second) && rows < ROWS_PER_CALL;
-                rows += if more { trace_rows } else { 0 };
-                more
-            });
+            let first = settled.len();
+            self.settle(memory, &mut settled, |waiting| waiting.first_second() == Some(second));
+            rows += settled.iter().skip(first).map(|(_, trace, _)| trace.rows()).sum::<u64>();
         }
-        let early = memory.undecided.len().saturating_sub(self.traces_max);
-        if early > 0 {
-            count("traces_decided_early", early as u64);
-            self.decide_while(memory, &mut round, |undecided, _| undecided.len() > self.traces_max);
+        let early = self.settle(memory, &mut settled, |waiting| waiting.len() > self.traces_max);
+        count("traces_decided_early", early as u64);
+        let (mut round, mut rows) = (Round::new(), 0);
+        for (id, trace, decision) in settled {
+            if rows < ROWS_PER_CALL {
+                rows += trace.rows();
+                round.push((id, trace, decision));
+            } else {
+                memory.waiting.put(id, Trace { due: i64::MIN, settled: Some(decision), ..trace })?;
+            }
         }
         let decisions: Vec<_> = round.iter().map(|(id, _, decision)| (*id, *decision)).collect();
         count("decisions_forgotten", memory.decided.add(&decisions)? as u64);
         Ok(round)
     }
 
-    /// Decides together on the traces that are due first, while `more` says so of the next one and its rows.
-    fn decide_while(&self, memory: &mut Memory, round: &mut Round, mut more: impl FnMut(&Undecided, u64) -> bool) {
+    /// Decides together on the traces that are due first, while `more` says so, and tells on how many; those that an
+    /// earlier call has decided come along.
+    fn settle(&self, memory: &mut Memory, settled: &mut Round, more: impl Fn(&Waiting) -> bool) -> usize {
         let mut traces = Vec::new();
-        while let Some(rows) = memory.undecided.first().map(Trace::rows)
-            && more(&memory.undecided, rows)
+        while more(&memory.waiting)
+            && let Some((id, trace)) = memory.waiting.pop()
         {
-            traces.extend(memory.undecided.pop());
+            match trace.settled {
+                Some(decision) => settled.push((id, trace, decision)),
+                None => traces.push((id, trace)),
+            }
         }
         let verdicts = decide::decide(&self.policies, &traces);
         for (index, policy) in self.policies.iter().enumerate() {
@@ -237,8 +245,9 @@ impl TailSample {
             count(&policy.counter, kept as u64);
         }
         count("traces_dropped", verdicts.iter().filter(|verdict| verdict.policy.is_none()).count() as u64);
-        let decided = traces.into_iter().zip(verdicts);
-        round.extend(decided.map(|((id, trace), verdict)| (id, trace, verdict.decision)));
+        let decided = traces.into_iter().zip(&verdicts);
+        settled.extend(decided.map(|((id, trace), verdict)| (id, trace, verdict.decision)));
+        verdicts.len()
     }
 }
 

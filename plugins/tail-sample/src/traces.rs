@@ -1,10 +1,11 @@
-//! The traces that are not decided yet: what the policies need to know of each, in the plugin's state and in memory.
+//! The traces whose rows are held: what the policies need to know of each, in the plugin's state and in memory.
 
 use std::collections::{BTreeSet, HashMap};
 
 use weir_sdk::prelude::*;
 
 use crate::SECOND_NS;
+use crate::decided::Decision;
 
 pub(crate) type TraceId = [u8; 16];
 
@@ -27,10 +28,12 @@ pub(crate) struct Trace {
     pub(crate) root: bool,
     /// The service of its root span, or of its first row; only where a policy asks.
     pub(crate) service: Option<String>,
+    /// What was decided, while its rows wait for a call that has room for them.
+    pub(crate) settled: Option<Decision>,
 }
 
 /// The same as it is stored: without the names, since there are many.
-type Stored = (i64, i64, i64, u64, Option<u64>, u32, u32, bool, Option<String>);
+type Stored = (i64, i64, i64, u64, Option<u64>, u32, u32, bool, Option<String>, Option<(Decision,)>);
 
 impl Trace {
     pub(crate) fn new(due: i64) -> Self {
@@ -44,6 +47,7 @@ impl Trace {
             logs: 0,
             root: false,
             service: None,
+            settled: None,
         }
     }
 
@@ -56,12 +60,13 @@ impl Trace {
     }
 
     fn stored(&self) -> Stored {
-        let Self { due, start, end, met, randomness, spans, logs, root, service } = self.clone();
-        (due, start, end, met, randomness, spans, logs, root, service)
+        let Self { due, start, end, met, randomness, spans, logs, root, service, settled } = self.clone();
+        (due, start, end, met, randomness, spans, logs, root, service, settled.map(|decision| (decision,)))
     }
 
-    fn restored((due, start, end, met, randomness, spans, logs, root, service): Stored) -> Self {
-        Self { due, start, end, met, randomness, spans, logs, root, service }
+    fn restored((due, start, end, met, randomness, spans, logs, root, service, settled): Stored) -> Self {
+        let settled = settled.map(|(decision,)| decision);
+        Self { due, start, end, met, randomness, spans, logs, root, service, settled }
     }
 }
 
@@ -69,12 +74,12 @@ const STATE: State<TraceId, Stored> = State::named("trace");
 
 /// All of them, by id and in the order in which they are due.
 #[derive(Debug)]
-pub(crate) struct Undecided {
+pub(crate) struct Waiting {
     traces: HashMap<TraceId, Trace>,
     due: BTreeSet<(i64, TraceId)>,
 }
 
-impl Undecided {
+impl Waiting {
     pub(crate) fn load() -> Result<Self> {
         let traces: HashMap<_, _> =
             STATE.scan()?.into_iter().map(|(id, stored)| (id, Trace::restored(stored))).collect();
@@ -103,12 +108,7 @@ impl Undecided {
         Ok(())
     }
 
-    /// The trace that is due first.
-    pub(crate) fn first(&self) -> Option<&Trace> {
-        self.due.first().and_then(|(_, id)| self.traces.get(id))
-    }
-
-    /// The second in which it is due.
+    /// The second in which the next trace is due.
     pub(crate) fn first_second(&self) -> Option<i64> {
         self.due.first().map(|(due, _)| due.div_euclid(SECOND_NS))
     }

@@ -1,9 +1,10 @@
 //! The life of a trace: held, decided, remembered, forgotten.
 
 use super::*;
+use crate::config::{By, Policy, Rule};
 use crate::decided::Decided;
 use crate::rows::Needs;
-use crate::traces::{Trace, Undecided};
+use crate::traces::{Trace, Waiting};
 use crate::{Memory, ROWS_PER_CALL};
 
 const ERRORS: &str = r#"{"policies": [{"error": true}]}"#;
@@ -178,10 +179,11 @@ fn a_call_that_fails_changes_nothing() {
 }
 
 #[test]
-fn a_call_decides_on_so_many_rows_and_leaves_the_rest_to_the_next() {
+fn a_call_lets_go_of_so_many_rows_and_the_others_follow_in_the_next_ones() {
     let rows = u32::try_from(ROWS_PER_CALL / 2).expect("few rows");
+    let rate = Policy { counter: "kept".to_owned(), services: Vec::new(), rule: Rule::PerSecond(2, By::Whole) };
     let sampler = TailSample {
-        policies: Vec::new(),
+        policies: vec![rate],
         needs: Needs::default(),
         wait: 0,
         root_wait: None,
@@ -190,11 +192,21 @@ fn a_call_decides_on_so_many_rows_and_leaves_the_rest_to_the_next() {
         decided_max: 10,
         memory: None,
     };
-    let (undecided, decided) = (Undecided::load().expect("no state"), Decided::load(10).expect("no state"));
-    let mut memory = Memory { clock: Some(ns(5_000)), undecided, decided };
-    for (number, due) in [(1, 0), (2, 1), (3, 2), (4, 1_000), (5, 5_000)] {
-        memory.undecided.put(id(number), Trace { spans: rows, ..Trace::new(ns(due)) }).expect("room");
+    let load = || {
+        let (waiting, decided) = (Waiting::load().expect("a state"), Decided::load(10).expect("a state"));
+        Memory { clock: Some(ns(5_000)), waiting, decided }
+    };
+    let mut memory = load();
+    for (number, due) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5_000)] {
+        let trace = Trace { spans: rows, met: 1, ..Trace::new(ns(due)) };
+        memory.waiting.put(id(number), trace).expect("room");
     }
-    let mut decided = || sampler.decide_due(&mut memory).expect("a round").len();
-    assert_eq!([decided(), decided(), decided()], [2, 2, 0]);
+    // The limit is that of the second, in however many calls its rows go, and whatever instance makes them.
+    let calls = [0; 4].map(|_| {
+        let round = sampler.decide_due(&mut load()).expect("a round");
+        let traces = round.iter().map(|(id, _, decision)| (u64::from(id[15]), *decision));
+        traces.collect::<Vec<_>>()
+    });
+    let none = Vec::new();
+    assert_eq!(calls, [vec![(1, None), (2, None)], vec![(3, None), (4, Some(4))], vec![(5, Some(4))], none]);
 }
