@@ -52,6 +52,7 @@ mod error;
 mod host;
 mod plugin;
 mod row;
+pub mod sampling;
 mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

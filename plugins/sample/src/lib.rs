@@ -1,11 +1,9 @@
 //! Keeps a share of the traces, the same ones everywhere, all errors and all that is slow: see README.md.
 
-mod threshold;
-mod trace_state;
-
 use std::collections::BTreeMap;
 
 use weir_sdk::prelude::*;
+use weir_sdk::sampling::{threshold, trace_state};
 use weir_sdk::{Bitmap, Text};
 
 #[derive(Debug, Deserialize)]

@@ -1,20 +1,21 @@
 //! The `ot` member of a W3C `tracestate`: what earlier samplers have said.
 
-use crate::threshold;
+use super::threshold;
 
 /// W3C's limit; a member more takes the place of the last.
 const MEMBERS_MAX: usize = 32;
 
 /// What OpenTelemetry's member says of sampling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sampling {
+pub struct Sampling {
     /// `th`: the threshold that let the span through.
-    pub(crate) threshold: Option<u64>,
+    pub threshold: Option<u64>,
     /// `rv`: the randomness of the trace, where it is not in the trace id.
-    pub(crate) randomness: Option<u64>,
+    pub randomness: Option<u64>,
 }
 
-pub(crate) fn read(trace_state: &str) -> Sampling {
+/// What the `ot` member of a `tracestate` says; nothing where there is none, or where it cannot be read.
+pub fn read(trace_state: &str) -> Sampling {
     let mut sampling = Sampling::default();
     let Some(ot) = members(trace_state).find_map(|member| member.strip_prefix("ot=")) else {
         return sampling;
@@ -31,7 +32,7 @@ pub(crate) fn read(trace_state: &str) -> Sampling {
 
 /// Appends the trace state with another threshold: `ot` comes first, as the member that was changed last, and keeps its
 /// other fields; the members of others stay as they are.
-pub(crate) fn write(trace_state: &str, threshold: u64, out: &mut String) {
+pub fn write(trace_state: &str, threshold: u64, out: &mut String) {
     out.push_str("ot=th:");
     threshold::write(threshold, out);
     let ot = members(trace_state).find_map(|member| member.strip_prefix("ot="));

@@ -5,12 +5,13 @@ use std::fmt::Write;
 
 /// Hexadecimal digits of 56 bits.
 const DIGITS: usize = 14;
-const RANGE: u64 = 1 << 56;
+/// One more than the greatest threshold and the greatest randomness.
+pub const RANGE: u64 = 1 << 56;
 /// Digits of precision that are kept of a threshold made from a ratio, so that `th` stays short.
 const PRECISION: i32 = 4;
 
 /// The threshold of a ratio between 2^-56 and 1.
-pub(crate) fn from_ratio(ratio: f64) -> u64 {
+pub fn from_ratio(ratio: f64) -> u64 {
     let threshold = RANGE - (ratio * RANGE as f64).round() as u64;
     // Leading digits f or 0 say nothing of a ratio next to 0 or 1: the precision is counted behind them.
     let leading = |distance: f64| if distance > 0.0 { (-distance.log2() / 4.0).floor() as i32 } else { 0 };
@@ -24,17 +25,17 @@ pub(crate) fn from_ratio(ratio: f64) -> u64 {
 }
 
 /// The randomness of a trace: the last 56 bits of its id.
-pub(crate) fn randomness(trace_id: &[u8; 16]) -> u64 {
+pub fn randomness(trace_id: &[u8; 16]) -> u64 {
     trace_id[9..].iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte))
 }
 
-/// How many spans a kept one stands for.
-pub(crate) fn adjusted_count(threshold: u64) -> f64 {
+/// How many spans one stands for that a threshold below [`RANGE`] let through.
+pub fn adjusted_count(threshold: u64) -> f64 {
     RANGE as f64 / (RANGE - threshold) as f64
 }
 
 /// A threshold as `th` has it: zeros at its end left out.
-pub(crate) fn write(threshold: u64, out: &mut String) {
+pub fn write(threshold: u64, out: &mut String) {
     let start = out.len();
     // Writing to a string cannot fail.
     let _ = write!(out, "{threshold:014x}");
@@ -43,14 +44,14 @@ pub(crate) fn write(threshold: u64, out: &mut String) {
 }
 
 /// The value of `th`: up to 14 digits, the missing ones zeros.
-pub(crate) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.len() <= DIGITS && text.bytes().all(is_digit);
     let value = digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()?;
     Some(value << (4 * (DIGITS - text.len())))
 }
 
 /// The value of `rv`: exactly 14 digits.
-pub(crate) fn parse_randomness(text: &str) -> Option<u64> {
+pub fn parse_randomness(text: &str) -> Option<u64> {
     if text.len() == DIGITS { parse(text) } else { None }
 }
 
