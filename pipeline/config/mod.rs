@@ -38,7 +38,9 @@ pub use fault::{Fault, Faults, Place};
 pub use keys::{Key, SECTIONS, Section};
 pub use plugin::{Limits, OnError, Plugin, SHIPPED, Source};
 pub use promoted::{ColumnType, Promoted};
-pub use receive::Receive;
+pub use receive::{
+    Alertmanager, LIFECYCLE_EVENTS, Lookup, Pagerduty, Receive, TimeUnit, WebhookMapping, lifecycle_event,
+};
 pub use watch::Watch;
 pub use write::{Attributes, Compression, Destination, S3, Secret, Write};
 

@@ -2,8 +2,10 @@
 
 use super::{Shared, account};
 use crate::receive::{self, Accepted, Pages, Permit, Settings};
+use crate::webhook::{self, Webhook};
 use crate::{Error, Result, Signal, decode, watch};
 use bytes::Bytes;
+use http::HeaderMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -54,6 +56,23 @@ fn try_take(shared: &Shared, signal: Signal, body: &[u8]) -> Result<Accepted> {
     Ok(Accepted { rows: decoded.rows, rejected: 0, message: String::new() })
 }
 
+/// A webhook as the receivers use it: with headers, and a clock.
+struct Hook(Webhook);
+
+impl receive::Webhook for Hook {
+    fn memory_bytes_max(&self, body: &[u8]) -> usize {
+        webhook::memory_bytes_max(body)
+    }
+
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+        self.0.verify(headers.get(webhook::SIGNATURE_HEADER).map(http::HeaderValue::as_bytes), body)
+    }
+
+    fn to_protobuf(&self, body: &[u8]) -> Result<Vec<u8>> {
+        self.0.to_protobuf(body, watch::now_ns().unsigned_abs())
+    }
+}
+
 /// The settings of the receivers, from the configuration.
 pub(super) fn settings(shared: &Arc<Shared>) -> Settings {
     let from = &shared.config.receive;
@@ -66,6 +85,9 @@ pub(super) fn settings(shared: &Arc<Shared>) -> Settings {
     settings.body_idle_timeout = from.body_timeout;
     settings.idle_timeout = from.idle_timeout;
     settings.cors_allowed_origins.clone_from(&from.cors_origins);
+    for webhook in Webhook::all(from) {
+        settings.webhooks.insert(webhook.name().to_owned(), Arc::new(Hook(webhook)));
+    }
     if shared.config.watch.metrics && shared.config.watch.listen.is_none() {
         settings.extra = Some(pages(shared));
     }
