@@ -26,7 +26,7 @@ pub use listen::{LocalAddrs, Receivers, bind};
 
 use crate::{Error, Result, Signal};
 use bytes::Bytes;
-use http::HeaderMap;
+use ::http::HeaderMap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

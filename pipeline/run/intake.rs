@@ -69,7 +69,7 @@ impl receive::Webhook for Hook {
     }
 
     fn to_protobuf(&self, body: &[u8]) -> Result<Vec<u8>> {
-        self.0.to_protobuf(body, watch::now_ns().unsigned_abs())
+        self.0.to_protobuf(body, watch::clock::now_ns().unsigned_abs())
     }
 }
 

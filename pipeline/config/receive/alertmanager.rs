@@ -1,8 +1,13 @@
 //! `[receive.alertmanager]`: how Alertmanager's webhook is read.
 
+use toml::de::DeValue;
+
 use crate::config::keys::{Key, Section};
 use crate::config::table::{Node, Reader};
 use crate::config::values::{self, Wrong};
+
+/// How many labels may name the same thing.
+const LABELS_MAX: usize = 32;
 
 pub(in crate::config) static SECTION: Section = Section {
     path: "receive.alertmanager",
@@ -47,14 +52,17 @@ impl Default for Alertmanager {
 impl Alertmanager {
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, receive: &Node<'_>) {
         let Some(node) = reader.section(receive, &SECTION) else { return };
-        let labels = |value: &_| values::list(value, 32, "an array of names of labels", label);
         reader.set(&node, "service_labels", &mut self.service_labels, labels);
         reader.set(&node, "environment_labels", &mut self.environment_labels, labels);
         reader.set(&node, "severity_label", &mut self.severity_label, label);
     }
 }
 
-fn label(value: &toml::de::DeValue<'_>) -> Result<String, Wrong> {
+fn labels(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
+    values::list(value, LABELS_MAX, "an array of names of labels", label)
+}
+
+fn label(value: &DeValue<'_>) -> Result<String, Wrong> {
     let expected = "the name of a label";
     match values::text(value, expected)? {
         "" => Err(Wrong::new("is empty", expected)),
