@@ -12,10 +12,10 @@ use super::keys::{Key, Section};
 use super::table::{Node, Reader, short};
 use super::values::{self, KIB, MIB, TIB, Wrong, size_text};
 
-pub(super) use alertmanager::SECTION as ALERTMANAGER;
 pub use alertmanager::Alertmanager;
-pub(super) use pagerduty::SECTION as PAGERDUTY;
+pub(super) use alertmanager::SECTION as ALERTMANAGER;
 pub use pagerduty::Pagerduty;
+pub(super) use pagerduty::SECTION as PAGERDUTY;
 pub(super) use webhook::SECTION as WEBHOOK;
 pub use webhook::{LIFECYCLE_EVENTS, Lookup, TimeUnit, WebhookMapping, lifecycle_event};
 

@@ -73,11 +73,7 @@ pub(super) fn render(
 }
 
 fn http_export(protocol: Protocol, signal: Signal, accepted: &Accepted) -> Response<AnswerBody> {
-    let body = if protocol.is_json() {
-        export_json(signal, accepted).into_bytes()
-    } else {
-        export_protobuf(accepted)
-    };
+    let body = if protocol.is_json() { export_json(signal, accepted).into_bytes() } else { export_protobuf(accepted) };
     respond(StatusCode::OK, content_type(protocol), body)
 }
 

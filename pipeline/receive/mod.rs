@@ -25,8 +25,8 @@ pub use counters::{Counters, Outcome, Protocol, Snapshot};
 pub use listen::{LocalAddrs, Receivers, bind};
 
 use crate::{Error, Result, Signal};
-use bytes::Bytes;
 use ::http::HeaderMap;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

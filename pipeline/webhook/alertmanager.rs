@@ -1,4 +1,5 @@
-//! The webhook of the Prometheus Alertmanager, version "4": <https://prometheus.io/docs/alerting/latest/configuration/>.
+//! The webhook of the Prometheus Alertmanager: <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
+//! Grafana's alerting sends the same with more around it.
 //!
 //! A payload is a group of alerts. It is sent when something in the group changes, with all of its alerts, and again each
 //! `repeat_interval`: most alerts come many times.
@@ -8,14 +9,14 @@ use super::payload::Place;
 use crate::Result;
 use crate::config::Alertmanager;
 
-/// The version of the payload that is known.
-const VERSION: &str = "4";
+/// The versions of the payload that are known: Alertmanager's and Grafana's.
+const VERSIONS: [&str; 2] = ["4", "1"];
 
 /// Reads the alerts of a group.
 pub(super) fn read(settings: &Alertmanager, payload: &Place<'_>, events: &mut Events) -> Result<()> {
     let version = payload.need("version")?;
-    if version.text()? != VERSION {
-        return Err(version.wrong(format_args!("\"{VERSION}\", the version of Alertmanager's payload that is known here")));
+    if !VERSIONS.contains(&version.text()?) {
+        return Err(version.wrong("\"4\", as Alertmanager sends, or \"1\", as Grafana does"));
     }
     let group = Group {
         key: payload.need("groupKey")?.text()?,

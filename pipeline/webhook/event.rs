@@ -163,10 +163,8 @@ impl Events {
     /// The `ExportLogsServiceRequest` with all events, those of one service and environment below one resource. No
     /// bytes if there are no events.
     pub(super) fn into_protobuf(self) -> Vec<u8> {
-        let scope = InstrumentationScope {
-            name: format!("weir.webhook.{}", self.webhook),
-            ..InstrumentationScope::default()
-        };
+        let scope =
+            InstrumentationScope { name: format!("weir.webhook.{}", self.webhook), ..InstrumentationScope::default() };
         let resource_logs = self.records.into_iter().map(|((service, environment), log_records)| {
             let mut attributes = Attributes::default();
             let known = [("service.name", service), ("deployment.environment.name", environment)];
@@ -174,8 +172,7 @@ impl Events {
                 attributes.text(key, text);
             }
             let resource = Resource { attributes: attributes.0, ..Resource::default() };
-            let scope_logs =
-                vec![ScopeLogs { scope: Some(scope.clone()), log_records, ..ScopeLogs::default() }];
+            let scope_logs = vec![ScopeLogs { scope: Some(scope.clone()), log_records, ..ScopeLogs::default() }];
             ResourceLogs { resource: Some(resource), scope_logs, ..ResourceLogs::default() }
         });
         ExportLogsServiceRequest { resource_logs: resource_logs.collect() }.encode_to_vec()

@@ -76,7 +76,9 @@ impl Webhook {
     pub fn verify(&self, signatures: Option<&[u8]>, body: &[u8]) -> Result<(), String> {
         let Form::Pagerduty(Pagerduty { secret: Some(secret), .. }) = &self.form else { return Ok(()) };
         let Some(signatures) = signatures else {
-            return Err("the request has no header X-PagerDuty-Signature, and receive.pagerduty.secret is set".to_owned());
+            return Err(
+                "the request has no header X-PagerDuty-Signature, and receive.pagerduty.secret is set".to_owned()
+            );
         };
         match signature::is_valid(secret.reveal().as_bytes(), signatures, body) {
             true => Ok(()),

@@ -17,8 +17,8 @@ pub(super) fn read(settings: &Pagerduty, payload: &Place<'_>, events: &mut Event
     let data = event.need("data")?;
     // Notes, status updates and responders are data of their own that refer to their incident.
     let incident = data.get("incident").unwrap_or_else(|| data.clone());
-    let merged_into = merged_into(action, &data);
-    let name = match (action, &merged_into) {
+    let merge = merge(action, &data);
+    let name = match (action, &merge) {
         ("triggered", _) => "incident.declared",
         ("acknowledged", _) => "incident.acknowledged",
         ("resolved", Some(_)) => "incident.cancelled",
@@ -41,7 +41,6 @@ pub(super) fn read(settings: &Pagerduty, payload: &Place<'_>, events: &mut Event
         ("itops.incident.key", text(&incident, "incident_key")?),
         ("itops.incident.agent", summary(&event, "agent")?),
         ("itops.incident.escalation_policy", summary(&incident, "escalation_policy")?),
-        ("itops.incident.merged_into", merged_into),
     ];
     for (key, text) in known.into_iter().filter_map(|(key, text)| Some((key, text?))) {
         attributes.text(key, text);
@@ -54,6 +53,9 @@ pub(super) fn read(settings: &Pagerduty, payload: &Place<'_>, events: &mut Event
             let found: Vec<Option<&str>> = list.elements()?.map(|one| text(&one, "summary")).collect::<Result<_>>()?;
             attributes.texts(key, found.into_iter().flatten());
         }
+    }
+    if let Some(into) = merge.and_then(|merge| merge.get("incident")) {
+        attributes.text("itops.incident.merged_into", into.need("id")?.text()?);
     }
     let said = text(&data, "content")?.or(text(&data, "message")?);
     events.push(Event {
@@ -68,12 +70,11 @@ pub(super) fn read(settings: &Pagerduty, payload: &Place<'_>, events: &mut Event
     })
 }
 
-/// The incident that this one was made part of, if that is why it was resolved: it did not end, another one is it.
-fn merged_into<'a>(action: &str, data: &Place<'a>) -> Option<&'a str> {
+/// Why the incident was resolved, if that is because it was made part of another one: it did not end, the other one is it.
+fn merge<'a>(action: &str, data: &Place<'a>) -> Option<Place<'a>> {
     let reason = data.get("resolve_reason").filter(|_| action == "resolved")?;
-    let is_merge = reason.get("type")?.value().as_str()? == "merge_resolve_reason";
-    let into = reason.get("incident").and_then(|into| into.get("id")).and_then(|id| id.value().as_str());
-    is_merge.then(|| into.unwrap_or("unknown"))
+    let is_merge = reason.get("type")?.value() == "merge_resolve_reason";
+    is_merge.then_some(reason)
 }
 
 /// The severity that the priority has in the configuration, or the priority itself; without a priority, the one that the

@@ -66,7 +66,8 @@ fn events(protobuf: &[u8]) -> Vec<Value> {
     let mut events = Vec::new();
     for of in &request.resource_logs {
         let resource = attributes(&of.resource.as_ref().unwrap().attributes);
-        for (scope, record) in of.scope_logs.iter().flat_map(|scope| scope.log_records.iter().map(move |r| (scope, r))) {
+        for (scope, record) in of.scope_logs.iter().flat_map(|scope| scope.log_records.iter().map(move |r| (scope, r)))
+        {
             events.push(json!({
                 "resource": resource,
                 "scope": scope.scope.as_ref().unwrap().name,
@@ -178,7 +179,8 @@ fn labels_of_service_environment_and_severity_are_those_of_the_configuration() {
                          severity_label = \"env\"\n";
     let webhook = webhook("alertmanager", configuration);
     let events = read(&webhook, changed("alertmanager.firing_and_resolved.json", |_| {})).unwrap();
-    let of = |service: &str| events.iter().find(|event| event["resource"] == json!({ "service.name": service })).unwrap();
+    let of =
+        |service: &str| events.iter().find(|event| event["resource"] == json!({ "service.name": service })).unwrap();
     assert_eq!(of("kubernetes-pods")["attributes"]["itops.alert.severity"], "production");
     assert_eq!(of("node")["attributes"].get("itops.alert.severity"), None);
 }
@@ -206,7 +208,7 @@ fn what_alertmanager_never_sends_is_refused_with_its_place() {
     refuse(|payload| payload["alerts"][0]["annotations"] = json!(["summary"]));
     let expected = "\
 the payload: expected an object with a member \"version\", found an array
-/version: expected \"4\", the version of Alertmanager's payload that is known here, found \"3\"
+/version: expected \"4\", as Alertmanager sends, or \"1\", as Grafana does, found \"3\"
 /version: expected a string, found 4
 /groupKey: is missing
 /alerts: expected an array, found an object
@@ -292,18 +294,18 @@ fn a_mapped_payload_without_what_is_read_is_refused_with_every_place_that_was_tr
         message(|payload| payload["incident"]["updated_at"] = json!(-1)),
         "/incident/updated_at: expected a time from 1970 to 2262, in RFC 3339 or as a whole number of seconds, found -1"
     );
-    let grafana = of_folder("grafana");
-    let message = |change: fn(&mut Value)| refused(&grafana, changed("grafana.firing_and_resolved.json", change));
+    let checks = of_folder("checks");
+    let message = |change: fn(&mut Value)| refused(&checks, changed("checks.firing_and_resolved.json", change));
     assert_eq!(
-        message(|payload| payload["alerts"][1]["status"] = json!("pending")),
-        "/alerts/1/status: expected a lifecycle event: add the value to `map.event` of the webhook `grafana`, or \
+        message(|payload| payload["checks"][1]["state"] = json!("pending")),
+        "/checks/1/state: expected a lifecycle event: add the value to `map.event` of the webhook `checks`, or \
          `\"*\" = \"\"` to leave out all that are not there, found \"pending\""
     );
     assert_eq!(
-        message(|payload| drop(payload.as_object_mut().unwrap().remove("alerts"))),
-        "/alerts: is missing, but `for_each` of the webhook `grafana` is read there"
+        message(|payload| drop(payload.as_object_mut().unwrap().remove("checks"))),
+        "/checks: is missing, but `for_each` of the webhook `checks` is read there"
     );
-    assert_eq!(message(|payload| payload["alerts"] = json!(1)), "/alerts: expected an array, found 1");
+    assert_eq!(message(|payload| payload["checks"] = json!(1)), "/checks: expected an array, found 1");
 }
 
 #[test]

@@ -11,7 +11,12 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     let (head, rest) = text.split_at_checked(TO_THE_SECOND)?;
     let bytes = head.as_bytes();
     let separated = |at: usize, of: &[u8]| bytes.get(at).is_some_and(|byte| of.contains(byte));
-    if !(separated(4, b"-") && separated(7, b"-") && separated(10, b"Tt ") && separated(13, b":") && separated(16, b":")) {
+    if !(separated(4, b"-")
+        && separated(7, b"-")
+        && separated(10, b"Tt ")
+        && separated(13, b":")
+        && separated(16, b":"))
+    {
         return None;
     }
     let part = |from: usize, to: usize| digits(head.get(from..to)?);
@@ -57,7 +62,8 @@ fn offset_seconds(text: &str) -> Option<i64> {
     };
     let (hours, minutes) = rest.split_at_checked(2)?;
     let (hours, minutes) = (digits(hours)?, digits(minutes.strip_prefix(':').unwrap_or(minutes))?);
-    (rest.len() <= 5 && rest.len() >= 4 && hours <= 23 && minutes <= 59).then_some(sign * (hours * 3_600 + minutes * 60))
+    (rest.len() <= 5 && rest.len() >= 4 && hours <= 23 && minutes <= 59)
+        .then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
 /// Days from 1970-01-01 to a day of the Gregorian calendar.

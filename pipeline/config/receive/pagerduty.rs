@@ -49,12 +49,7 @@ pub struct Pagerduty {
 impl Default for Pagerduty {
     fn default() -> Self {
         let severity = |number| (format!("P{number}"), format!("sev{number}"));
-        Self {
-            secret: None,
-            environment: None,
-            services: BTreeMap::new(),
-            severities: (1..=5).map(severity).collect(),
-        }
+        Self { secret: None, environment: None, services: BTreeMap::new(), severities: (1..=5).map(severity).collect() }
     }
 }
 

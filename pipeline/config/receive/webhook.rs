@@ -28,7 +28,11 @@ pub(in crate::config) static SECTION: Section = Section {
             "\"/incidents\"",
             "where the array is whose elements are an event each; not set: the payload is one event",
         ),
-        Key::unset("event", "\"/incident/status\"", "what happened: one of the lifecycle events, `map` may make it one"),
+        Key::unset(
+            "event",
+            "\"/incident/status\"",
+            "what happened: one of the lifecycle events, `map` may make it one",
+        ),
         Key::unset("time", "\"/incident/updated_at\"", "when it happened: RFC 3339, or a number of `time_unit`"),
         Key::new("time_unit", "\"s\"", "what a number in `time` counts since 1970: \"s\", \"ms\", \"us\" or \"ns\""),
         Key::unset("id", "\"/incident/id\"", "the id of the incident, alert, change or maintenance"),
@@ -38,7 +42,11 @@ pub(in crate::config) static SECTION: Section = Section {
         Key::unset("severity", "\"/incident/impact\"", "its severity"),
         Key::unset("title", "\"/incident/name\"", "what people call it: the body of the log record"),
         Key::unset("url", "\"/incident/shortlink\"", "its page"),
-        Key::unset("fingerprint", "\"/incident/name\"", "what is the same each time it happens; an alert's is its id if not set"),
+        Key::unset(
+            "fingerprint",
+            "\"/incident/name\"",
+            "what is the same each time it happens; an alert's is its id if not set",
+        ),
         Key::new("attributes", "{}", "further attributes by their names, looked up as the keys above are")
             .example("{ \"itops.maintenance.start\" = \"/incident/scheduled_for\" }"),
         Key::new(
@@ -243,10 +251,7 @@ const LOOKUP: &str = "a JSON pointer, as \"/incident/id\" or from the payload on
                       pointer, or an array of them";
 
 /// A lookup, or an array of them.
-fn lookups(
-    value: &DeValue<'_>,
-    check: impl Fn(Lookup) -> Result<Lookup, Wrong> + Copy,
-) -> Result<Vec<Lookup>, Wrong> {
+fn lookups(value: &DeValue<'_>, check: impl Fn(Lookup) -> Result<Lookup, Wrong> + Copy) -> Result<Vec<Lookup>, Wrong> {
     let one = |value: &DeValue<'_>| values::text(value, LOOKUP).and_then(lookup).and_then(check);
     match value {
         DeValue::Array(array) if array.is_empty() => Err(Wrong::new("is an empty array", LOOKUP)),
@@ -319,7 +324,7 @@ fn varying(lookup: Lookup) -> Result<Lookup, Wrong> {
 fn within(part: &str, at: &Value<'_>) -> impl FnOnce(Wrong) -> Wrong {
     let (part, at) = (short(part), at.span());
     move |mut wrong: Wrong| {
-        wrong.problem = format!("has `{part}`, which {}", wrong.problem);
+        wrong.problem = format!("at `{part}` {}", wrong.problem);
         wrong.at.get_or_insert(at);
         wrong
     }
@@ -358,9 +363,12 @@ fn map(
             return Err(wrong.help(meant.map_or("remove it".to_owned(), |meant| format!("did you mean `{meant}`?"))));
         }
         let values = texts(value.get_ref(), expected).map_err(within(name, value))?;
-        if name == "event" {
-            for (from, event) in values.iter().filter(|(_, event)| !event.is_empty()) {
-                known_event(event).map_err(within(&format!("event.{from}"), value))?;
+        for (from, event) in
+            value.get_ref().as_table().filter(|_| name == "event").into_iter().flat_map(|map| map.iter())
+        {
+            let text = event.get_ref().as_str().unwrap_or_default();
+            if !text.is_empty() {
+                known_event(text).map_err(within(&format!("event.{}", from.get_ref()), event))?;
             }
         }
         maps.insert(name.to_owned(), values);
