@@ -229,18 +229,25 @@ pub(super) async fn converted<I: Intake>(
     let Held { bytes, mut permits } = body;
     let bytes_max = server.settings.body_bytes_max;
     permits.push(server.intake.admit(bytes_taken)?);
-    let protobuf = if bytes_taken <= JSON_INLINE_BYTES_MAX {
-        convert(bytes)?
-    } else {
-        let work = tokio::task::spawn_blocking(move || convert(bytes));
-        work.await.map_err(|_| Refusal::retry("converting JSON failed, which is a bug: please report it"))??
-    };
+    let protobuf = aside(bytes_taken, move || convert(bytes)).await??;
     if protobuf.len() > bytes_max {
         return Err(Refusal::too_large("the request in protobuf", bytes_max));
     }
     // Numbers may be longer in protobuf than in JSON.
     permits.push(server.intake.admit(protobuf.len().saturating_sub(bytes_taken))?);
     Ok(Held { bytes: Bytes::from(protobuf), permits })
+}
+
+/// Does the work on so many bytes here if they are few, and on a thread that may block if not.
+pub(super) async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    if bytes <= JSON_INLINE_BYTES_MAX {
+        return Ok(work());
+    }
+    let work = tokio::task::spawn_blocking(work);
+    work.await.map_err(|_| Refusal::retry("converting JSON failed, which is a bug: please report it"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {

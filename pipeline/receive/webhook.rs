@@ -3,10 +3,9 @@
 //! A webhook becomes an OTLP request of logs and goes that way: the same limits, the same answers.
 
 use super::answer::Reply;
-use super::body::Held;
-use super::http::{converted, media_type, not_allowed, read_body, refuse, submit};
+use super::http::{aside, converted, media_type, not_allowed, read_body, refuse, submit};
 use super::status::{Reason, Refusal};
-use super::{Intake, Server, Webhook};
+use super::{Intake, Server};
 use crate::Signal;
 use bytes::Bytes;
 use http::{Method, Request};
@@ -41,18 +40,15 @@ pub(super) async fn call<I: Intake>(
     let webhook = Arc::clone(webhook);
     let headers = request.headers().clone();
     let held = read_body(server, request).await?;
-    webhook.verify(&headers, &held.bytes).map_err(|why| Refusal::new(Reason::Unauthenticated, why))?;
-    let held = to_protobuf(server, webhook, held).await?;
-    submit(server, Signal::Logs, held).await
-}
-
-/// The events of the payload in protobuf. A tree of JSON is larger than its text, by how much is up to the sender: that
-/// much is held of the budget, and no more than a request may have is allowed.
-async fn to_protobuf<I: Intake>(server: &Server<I>, webhook: Arc<dyn Webhook>, json: Held) -> Result<Held, Refusal> {
+    let (checker, body) = (Arc::clone(&webhook), held.bytes.clone());
+    let check = move || checker.verify(&headers, &body).map(|()| checker.memory_bytes_max(&body));
+    let checked = aside(held.bytes.len(), check).await?;
+    let bytes = checked.map_err(|why| Refusal::new(Reason::Unauthenticated, why))?;
+    // A tree of JSON is larger than its text, by how much is up to the sender: no more than a request may have.
     let bytes_max = server.settings.body_bytes_max;
-    let bytes = webhook.memory_bytes_max(&json.bytes);
     if bytes > bytes_max {
         return Err(Refusal::too_large("the memory that the JSON of the webhook may take", bytes_max));
     }
-    converted(server, json, bytes, move |body: Bytes| webhook.to_protobuf(&body)).await
+    let held = converted(server, held, bytes, move |body: Bytes| webhook.to_protobuf(&body)).await?;
+    submit(server, Signal::Logs, held).await
 }

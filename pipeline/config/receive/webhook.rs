@@ -281,7 +281,9 @@ fn pointer(text: &str) -> Option<String> {
 fn not_a_pointer(text: &str, expected: &str) -> Wrong {
     let wrong = Wrong::new(format!("is \"{}\", which is not a JSON pointer", short(text)), expected);
     match text.strip_prefix('$').or(Some(text)).filter(|text| !text.contains('~')) {
-        Some(path) => wrong.help(format!("write \"/{}\"", short(&path.trim_start_matches('.').replace('.', "/")))),
+        Some(path) => {
+            wrong.help(format!("write \"/{}\"", short(&path.trim_start_matches(['#', '/', '.']).replace('.', "/"))))
+        }
         None => wrong.help("a tilde in a name is written `~0`, a slash `~1`"),
     }
 }
@@ -334,11 +336,25 @@ fn attributes(value: &DeValue<'_>) -> Result<BTreeMap<String, Vec<Lookup>>, Wron
     let expected = "a table of attributes, as `{ \"itops.incident.planned\" = \"/incident/planned\" }`";
     let DeValue::Table(table) = value else { return Err(Wrong::new(format!("is {}", kind(value)), expected)) };
     let attribute = |(key, value): (&toml::Spanned<_>, &Value<'_>)| {
-        let key: &std::borrow::Cow<'_, str> = key.get_ref();
-        let lookups = lookups(value.get_ref(), Ok).map_err(within(key, value))?;
-        Ok((key.to_string(), lookups))
+        let name: &std::borrow::Cow<'_, str> = key.get_ref();
+        if let Some(own) = own_key(name) {
+            let mut wrong =
+                Wrong::new(format!("has `{}`, which has a key of its own", short(name)), "other attributes");
+            wrong.at = Some(key.span());
+            return Err(wrong.help(format!("write `{own} = …` outside of `attributes`")));
+        }
+        let lookups = lookups(value.get_ref(), Ok).map_err(within(name, value))?;
+        Ok((name.to_string(), lookups))
     };
     table.iter().map(attribute).collect()
+}
+
+/// The key that the attribute is read from.
+fn own_key(attribute: &str) -> Option<&'static str> {
+    let subjects = ["itops.incident.", "itops.alert.", "itops.change.", "itops.maintenance."];
+    let part = subjects.iter().find_map(|subject| attribute.strip_prefix(subject));
+    let own = ["id", "severity", "url", "fingerprint"].into_iter().find(|key| part == Some(*key));
+    own.or((attribute == "log.record.uid").then_some("uid"))
 }
 
 /// The keys that `map` can have beside the names of attributes.
