@@ -11,9 +11,9 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// What a record and an attribute take beside their texts, in bytes.
+/// What a record and an attribute take beside their texts, in bytes. Texts are there twice: in the record and in protobuf.
 const RECORD_BYTES: usize = 512;
-const ATTRIBUTE_BYTES: usize = 128;
+const ATTRIBUTE_BYTES: usize = 160;
 
 /// Something that happened.
 pub(super) struct Event<'a> {
@@ -148,7 +148,7 @@ impl Events {
             attributes: attributes.0,
             ..LogRecord::default()
         };
-        self.bytes += RECORD_BYTES + record.attributes.len() * ATTRIBUTE_BYTES + record.encoded_len();
+        self.bytes += RECORD_BYTES + record.attributes.len() * ATTRIBUTE_BYTES + 2 * record.encoded_len();
         if self.bytes > self.bytes_max {
             return Err(Error::data(format!(
                 "the events of this payload take more than {} bytes: what is said once of all of them is too long",

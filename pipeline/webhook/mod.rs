@@ -23,12 +23,14 @@ use payload::Place;
 /// The header that carries the signatures of PagerDuty.
 pub const SIGNATURE_HEADER: &str = "x-pagerduty-signature";
 
-/// What reading takes at most for each of these bytes: a tree of JSON, the records made of it, and their protobuf. A map
-/// has room for eleven members from its first one on; an array for four, and twice and three times its size as it grows.
-const MAP_BYTES: usize = 1024;
-const ARRAY_BYTES: usize = 256;
-const MEMBER_BYTES: usize = 400;
-const TEXT_BYTES: usize = 3;
+/// What a tree of JSON takes at most for each of these bytes of its text. A map has room for eleven members from its first
+/// one on; an array for four, and is there twice while it grows.
+const MAP_BYTES: usize = 704;
+const ARRAY_BYTES: usize = 192;
+const MEMBER_BYTES: usize = 200;
+const TEXT_BYTES: usize = 2;
+/// What events may take for each byte that the tree takes.
+const EVENTS_PER_TREE: usize = 2;
 
 /// One webhook: its name, and how its payload is read.
 #[derive(Debug)]
@@ -102,7 +104,7 @@ impl Webhook {
         let json = serde_json::from_slice(body)
             .map_err(|error| Error::data(format!("the payload is not JSON that can be read: {error}")))?;
         let payload = Place::root(&json);
-        let mut events = Events::new(&self.name, observed_ns, memory_bytes_max(body));
+        let mut events = Events::new(&self.name, observed_ns, tree_bytes_max(body).saturating_mul(EVENTS_PER_TREE));
         match &self.form {
             Form::Alertmanager(settings) => alertmanager::read(settings, &payload, &mut events)?,
             Form::Pagerduty(settings) => pagerduty::read(settings, &payload, &mut events)?,
@@ -112,9 +114,13 @@ impl Webhook {
     }
 }
 
-/// The memory in bytes that [`Webhook::to_protobuf`] takes at most beside the body. It is counted from the bytes that
-/// begin things in JSON, for a few of them can cost a kilobyte.
+/// The memory in bytes that [`Webhook::to_protobuf`] takes at most beside the body: the tree of its JSON, and the events.
 pub fn memory_bytes_max(body: &[u8]) -> usize {
+    tree_bytes_max(body).saturating_mul(1 + EVENTS_PER_TREE)
+}
+
+/// It is counted from the bytes that begin things in JSON, for a few of them can cost most of a kilobyte.
+fn tree_bytes_max(body: &[u8]) -> usize {
     let of = |byte: &u8| match byte {
         b'{' => MAP_BYTES,
         b'[' => ARRAY_BYTES,

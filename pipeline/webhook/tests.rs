@@ -360,8 +360,19 @@ fn the_memory_of_usual_payloads_is_more_than_their_events_take_and_not_beyond_re
         let webhook = of_folder(name.split('.').next().unwrap());
         let protobuf = webhook.to_protobuf(&body, OBSERVED_NS).unwrap();
         let most = memory_bytes_max(&body);
-        assert!(protobuf.len() * 2 < most && most < 40 * body.len(), "{name}: {most} of {}", body.len());
+        assert!(protobuf.len() * 6 < most && most < 50 * body.len(), "{name}: {most} of {}", body.len());
     }
+}
+
+#[test]
+fn an_outage_of_two_thousand_alerts_is_within_the_limits_by_default() {
+    let payload = changed("alertmanager.firing_and_resolved.json", |payload| {
+        payload["groupKey"] = json!("k".repeat(1000));
+        let alert = payload["alerts"][0].clone();
+        payload["alerts"].as_array_mut().unwrap().extend(std::iter::repeat_n(alert, 2000));
+    });
+    assert!(memory_bytes_max(payload.as_bytes()) < 64 << 20, "{}", memory_bytes_max(payload.as_bytes()));
+    assert_eq!(read(&of_folder("alertmanager"), payload).unwrap().len(), 2003);
 }
 
 #[test]
