@@ -14,7 +14,8 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-/// JSON that takes more than this is converted on a thread that may block: a millisecond is a long time for other calls.
+/// JSON that takes more than this is converted on a thread that may block: a millisecond is a long time for other
+/// calls.
 const JSON_INLINE_BYTES_MAX: usize = 128 << 10;
 
 /// Answers one request, whatever it is.
@@ -218,8 +219,8 @@ async fn to_protobuf<I: Intake>(server: &Server<I>, signal: Signal, json: Held) 
     converted(server, json, bytes, move |body: Bytes| convert(signal, &body)).await
 }
 
-/// What `convert` makes of a body, for which it takes about `bytes_taken`. Both are in memory for a moment, and both are
-/// accounted.
+/// What `convert` makes of a body, for which it takes about `bytes_taken`. Both are in memory for a moment, and both
+/// are accounted.
 pub(super) async fn converted<I: Intake>(
     server: &Server<I>,
     body: Held,

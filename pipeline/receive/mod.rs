@@ -1,8 +1,8 @@
 //! The `receive` stage: OTLP over gRPC and HTTP, and webhooks → decompressed protobuf, handed to an [`Intake`].
 //!
 //! `listen` binds and accepts, `connection` bounds what a connection may cost, `http` and `grpc` speak OTLP, `webhook`
-//! takes what other tools send, `body` reads and decompresses within limits, `status` and `answer` word what goes back. Both listeners speak HTTP/1.1 and
-//! HTTP/2, and serve the paths of both protocols.
+//! takes what other tools send, `body` reads and decompresses within limits, `status` and `answer` word what goes
+//! back. Both listeners speak HTTP/1.1 and HTTP/2, and serve the paths of both protocols.
 //!
 //! This stage never sees a batch, and it never answers with a status on which an OTLP client would drop data that it
 //! could send again: trouble of ours is always `503` or `UNAVAILABLE`, with a time to wait.

@@ -1,8 +1,9 @@
-//! The webhook of the Prometheus Alertmanager: <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
-//! Grafana's alerting sends the same with more around it.
+//! The webhook of the Prometheus Alertmanager:
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>. Grafana's alerting sends the same with
+//! more around it.
 //!
-//! A payload is a group of alerts. It is sent when something in the group changes, with all of its alerts, and again each
-//! `repeat_interval`: most alerts come many times.
+//! A payload is a group of alerts. It is sent when something in the group changes, with all of its alerts, and again
+//! each `repeat_interval`: most alerts come many times.
 
 use super::event::{Attributes, Event, Events};
 use super::payload::Place;

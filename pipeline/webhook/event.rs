@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// What a record and an attribute take beside their texts, in bytes. Texts are there twice: in the record and in protobuf.
+/// What a record and an attribute take beside their texts, in bytes. Texts are there twice: in the record and in
+/// protobuf.
 const RECORD_BYTES: usize = 512;
 const ATTRIBUTE_BYTES: usize = 160;
 
@@ -151,7 +152,8 @@ impl Events {
         self.bytes += RECORD_BYTES + record.attributes.len() * ATTRIBUTE_BYTES + 2 * record.encoded_len();
         if self.bytes > self.bytes_max {
             return Err(Error::data(format!(
-                "the events of this payload take more than {} bytes: what is said once of all of them is too long",
+                "the events of this payload take more than {} bytes, for what is said once of all of them is too long: \
+                 send fewer at once",
                 self.bytes_max
             )));
         }

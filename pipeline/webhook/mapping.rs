@@ -177,8 +177,8 @@ impl<'a> Element<'a> {
         let name = &self.mapping.name;
         match found {
             Found::Place(place) => place.wrong(format_args!(
-                "a lifecycle event: add the value to `map.event` of the webhook `{name}`, or `\"*\" = \"\"` to leave out \
-                 all that are not there"
+                "a lifecycle event: add the value to `map.event` of the webhook `{name}`, or `\"*\" = \"\"` to leave \
+                 out all that are not there"
             )),
             Found::Constant(_) => {
                 Error::data(format!("`event` of the webhook `{name}` is {said:?}, which is no lifecycle event"))

@@ -23,14 +23,15 @@ use payload::Place;
 /// The header that carries the signatures of PagerDuty.
 pub const SIGNATURE_HEADER: &str = "x-pagerduty-signature";
 
-/// What a tree of JSON takes at most for each of these bytes of its text. A map has room for eleven members from its first
-/// one on; an array for four, and is there twice while it grows.
+/// What a tree of JSON takes at most for each of these bytes of its text. A map has room for eleven members from its
+/// first one on; an array for four, and is there twice while it grows.
 const MAP_BYTES: usize = 704;
 const ARRAY_BYTES: usize = 192;
 const MEMBER_BYTES: usize = 200;
 const TEXT_BYTES: usize = 2;
-/// What events may take for each byte that the tree takes.
+/// What events may take for each byte that the tree takes, and beside it: a mapping adds constants of its own to each.
 const EVENTS_PER_TREE: usize = 2;
+const EVENTS_BYTES_MIN: usize = 32 << 10;
 
 /// One webhook: its name, and how its payload is read.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Webhook {
         let json = serde_json::from_slice(body)
             .map_err(|error| Error::data(format!("the payload is not JSON that can be read: {error}")))?;
         let payload = Place::root(&json);
-        let mut events = Events::new(&self.name, observed_ns, tree_bytes_max(body).saturating_mul(EVENTS_PER_TREE));
+        let mut events = Events::new(&self.name, observed_ns, events_bytes_max(body));
         match &self.form {
             Form::Alertmanager(settings) => alertmanager::read(settings, &payload, &mut events)?,
             Form::Pagerduty(settings) => pagerduty::read(settings, &payload, &mut events)?,
@@ -114,9 +115,14 @@ impl Webhook {
     }
 }
 
-/// The memory in bytes that [`Webhook::to_protobuf`] takes at most beside the body: the tree of its JSON, and the events.
+/// The memory in bytes that [`Webhook::to_protobuf`] takes at most beside the body: the tree of its JSON, and the
+/// events.
 pub fn memory_bytes_max(body: &[u8]) -> usize {
-    tree_bytes_max(body).saturating_mul(1 + EVENTS_PER_TREE)
+    tree_bytes_max(body).saturating_add(events_bytes_max(body))
+}
+
+fn events_bytes_max(body: &[u8]) -> usize {
+    tree_bytes_max(body).saturating_mul(EVENTS_PER_TREE).saturating_add(EVENTS_BYTES_MIN)
 }
 
 /// It is counted from the bytes that begin things in JSON, for a few of them can cost most of a kilobyte.

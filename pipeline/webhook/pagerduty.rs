@@ -1,7 +1,7 @@
 //! PagerDuty's webhooks, V3: <https://developer.pagerduty.com/docs/webhooks-overview>.
 //!
-//! A payload is one event. What PagerDuty calls triggered is declared here; what changes an incident without moving it on
-//! is an update, kinds of events that PagerDuty may add later among them.
+//! A payload is one event. What PagerDuty calls triggered is declared here; what changes an incident without moving
+//! it on is an update, kinds of events that PagerDuty may add later among them.
 
 use super::event::{Attributes, Event, Events};
 use super::payload::Place;
@@ -70,15 +70,16 @@ pub(super) fn read(settings: &Pagerduty, payload: &Place<'_>, events: &mut Event
     })
 }
 
-/// Why the incident was resolved, if that is because it was made part of another one: it did not end, the other one is it.
+/// Why the incident was resolved, if that is because it was made part of another one: it did not end, the other one
+/// is it.
 fn merge<'a>(action: &str, data: &Place<'a>) -> Option<Place<'a>> {
     let reason = data.get("resolve_reason").filter(|_| action == "resolved")?;
     let is_merge = reason.get("type")?.value() == "merge_resolve_reason";
     is_merge.then_some(reason)
 }
 
-/// The severity that the priority has in the configuration, or the priority itself; without a priority, the one that the
-/// urgency has in the configuration.
+/// The severity that the priority has in the configuration, or the priority itself; without a priority, the one that
+/// the urgency has in the configuration.
 fn severity<'a>(settings: &'a Pagerduty, incident: &Place<'a>) -> Result<Option<&'a str>> {
     let named = |name: &str| settings.severities.get(name).map(String::as_str);
     Ok(match summary(incident, "priority")? {

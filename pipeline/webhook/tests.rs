@@ -1,7 +1,7 @@
 //! Payloads, and the events that are made of them.
 //!
-//! `tests/webhooks` has payloads, `NAME.CASE.json`, beside their events, `NAME.CASE.expected.json`, and the configuration
-//! of the webhook, `NAME.toml`. `WEIR_BLESS=1 cargo test --lib webhook` writes the events anew.
+//! `tests/webhooks` has payloads, `NAME.CASE.json`, beside their events, `NAME.CASE.expected.json`, and the
+//! configuration of the webhook, `NAME.toml`. `WEIR_BLESS=1 cargo test --lib webhook` writes the events anew.
 
 use super::{Webhook, memory_bytes_max};
 use crate::config::Config;
@@ -350,17 +350,17 @@ fn what_is_said_once_cannot_be_made_large_by_repeating_it() {
         let alert = payload["alerts"][2].clone();
         payload["alerts"].as_array_mut().unwrap().extend(std::iter::repeat_n(alert, 1000));
     });
-    assert!(refused(&webhook, payload).contains("what is said once of all of them is too long"));
+    assert!(refused(&webhook, payload).contains("what is said once of all of them is too long: send"));
 }
 
 #[test]
-fn the_memory_of_usual_payloads_is_more_than_their_events_take_and_not_beyond_reason() {
+fn the_memory_of_usual_payloads_is_far_more_than_their_events_take() {
     for (name, path) in payloads() {
         let body = fs::read(path).unwrap();
         let webhook = of_folder(name.split('.').next().unwrap());
         let protobuf = webhook.to_protobuf(&body, OBSERVED_NS).unwrap();
         let most = memory_bytes_max(&body);
-        assert!(protobuf.len() * 6 < most && most < 50 * body.len(), "{name}: {most} of {}", body.len());
+        assert!(protobuf.len() * 6 < most, "{name}: {most} for {}", protobuf.len());
     }
 }
 
