@@ -1,7 +1,8 @@
 //! Weir: OTLP in, sandboxed WebAssembly plugins, Parquet tables out.
 //!
 //! The folders are the stages of the way of the data: [`receive`] → [`decode`] → [`batch`] → [`chain`] (in the
-//! [`sandbox`]) → [`tables`] → [`write`]. [`run`] knows them all and joins them.
+//! [`sandbox`]) → [`tables`] → [`write`]. Beside it [`webhook`] makes OTLP of what other tools send. [`run`] knows them
+//! all and joins them.
 
 pub mod batch;
 pub mod chain;
@@ -17,6 +18,7 @@ pub mod sandbox;
 pub mod signal;
 pub mod tables;
 pub mod watch;
+pub mod webhook;
 pub mod write;
 
 pub use error::{Error, Kind, Result};

@@ -3,7 +3,7 @@
 //! `tests/config/bad` has a file for each mistake, beside the exact message that it gets. `WEIR_BLESS=1 cargo test
 //! --test config` writes the messages anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 use weir::config::{
-    Attributes, ColumnType, Compression, Config, Destination, Faults, OnError, Plugin, Promoted, SECTIONS, SHIPPED,
-    Source,
+    Attributes, ColumnType, Compression, Config, Destination, Faults, Lookup, OnError, Plugin, Promoted, SECTIONS,
+    SHIPPED, Source, TimeUnit, WebhookMapping,
 };
 use weir::{Error, Kind, Signal};
 
@@ -87,7 +87,8 @@ fn an_empty_file_is_the_default_configuration() {
     assert_eq!(good(""), Config::default());
     let empty_sections: String = SECTIONS
         .iter()
-        .filter(|section| !section.path.starts_with("plugin"))
+        .filter(|section| !section.header.starts_with("[["))
+        .filter(|section| section.path != "plugin.limits")
         .map(|section| format!("{}\n", section.header))
         .collect();
     assert_eq!(good(&empty_sections), Config::default());
@@ -116,6 +117,10 @@ fn the_ten_line_example_reads_as_it_reads_aloud() {
     assert_eq!(config, expected);
 }
 
+fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into()
+}
+
 #[test]
 fn every_key_reaches_its_setting() {
     let config = Config::from_file(folder("good/everything.toml")).unwrap_or_else(|faults| panic!("{faults}"));
@@ -130,6 +135,38 @@ fn every_key_reaches_its_setting() {
     assert_eq!(receive.body_timeout, Duration::from_secs(60));
     assert_eq!(receive.idle_timeout, Duration::from_secs(3_600));
     assert_eq!(receive.cors_origins, ["https://shop.example", "http://localhost:3000"]);
+
+    let alertmanager = &receive.alertmanager;
+    assert_eq!(
+        (&alertmanager.service_labels[..], &alertmanager.environment_labels[..]),
+        (&["app".into()][..], &[][..])
+    );
+    assert_eq!(alertmanager.severity_label, "priority");
+    let pagerduty = &receive.pagerduty;
+    assert_eq!(pagerduty.secret.as_ref().map(|secret| secret.reveal()), Some("hidden"));
+    assert_eq!(pagerduty.environment.as_deref(), Some("production"));
+    assert_eq!(pagerduty.services, texts([("Checkout API", "checkout")]));
+    assert_eq!(pagerduty.severities, texts([("high", "sev2")]));
+    let element = |pointer: &str| Lookup::Element(pointer.to_owned());
+    let constant = |text: &str| Lookup::Constant(text.to_owned());
+    let webhook = WebhookMapping {
+        name: "statuspage".to_owned(),
+        for_each: Some("/incidents".to_owned()),
+        event: vec![element("/status")],
+        time: vec![element("/resolved_at"), element("/updated_at")],
+        time_unit: TimeUnit::Milliseconds,
+        id: vec![element("/id")],
+        uid: vec![Lookup::Payload("/meta/id".to_owned())],
+        service: vec![element("/a~1b"), constant("shop")],
+        environment: vec![constant("production")],
+        severity: vec![element("/impact")],
+        title: vec![element("/name")],
+        url: vec![element("/shortlink")],
+        fingerprint: vec![element("/name")],
+        attributes: [("shop.tier".to_owned(), vec![constant("gold")])].into(),
+        map: [("event".to_owned(), texts([("*", ""), ("resolved", "itops.incident.resolved")]))].into(),
+    };
+    assert_eq!(receive.webhooks, [webhook]);
 
     assert_eq!(config.batch.rows_max, 1_000);
     assert_eq!(config.batch.delay_max, Duration::from_millis(20));
@@ -343,7 +380,8 @@ fn a_granted_file_that_cannot_be_handed_over_is_named_with_its_plugin() {
 #[test]
 fn the_defaults_that_the_table_of_keys_names_are_the_defaults() {
     let mut text = String::new();
-    for section in SECTIONS {
+    // A webhook needs a name and more: it is not there by default.
+    for section in SECTIONS.iter().filter(|section| section.path != "receive.webhook") {
         if section.path == "plugin" {
             text += "[[plugin]]\nuse = \"enrich\"\n[[plugin]]\nuse = \"sample\"\n";
         } else {
@@ -411,6 +449,8 @@ fn the_examples_of_the_documentation_are_right() {
 /// Pieces of which texts are made that come far into the reading.
 const PIECES: &[&str] = &[
     "[receive]",
+    "[receive.pagerduty]",
+    "[[receive.webhook]]",
     "[batch]",
     "[[plugin]]",
     "[plugin.limits]",
@@ -455,6 +495,12 @@ const PIECES: &[&str] = &[
     "secret_access_key",
     "listen",
     "otlp",
+    "for_each",
+    "event",
+    "map",
+    "services",
+    "\"/a~1\"",
+    "\"#/~\"",
     "\"sample\"",
     "\"s3://bucket/a\"",
     "\"127.0.0.1:1\"",

@@ -6,20 +6,25 @@ use std::path::{Path, PathBuf};
 
 /// A folder, the floors below it that it may use, and the crates that only folders which name them may use.
 /// `error` and `signal` are the ground floor: everybody stands on it.
-const FLOORS: [(&str, &[&str], &[&str]); 13] = [
+const FLOORS: [(&str, &[&str], &[&str]); 14] = [
     ("error", &[], &[]),
     ("signal", &[], &[]),
     ("watch", &[], &["opentelemetry", "opentelemetry_otlp", "opentelemetry_sdk"]),
     ("batch", &[], &[]),
     ("decode", &["batch"], &["opentelemetry_proto"]),
     ("config", &[], &["toml"]),
+    ("webhook", &["config"], &["opentelemetry_proto"]),
     ("receive", &["decode", "watch", "config"], &["hyper", "hyper_util", "tonic"]),
     ("sandbox", &["batch", "config", "watch"], &["wasmtime", "wit_component"]),
     ("chain", &["sandbox", "batch", "watch", "config"], &[]),
     ("tables", &["batch", "config"], &[]),
     ("write", &["tables", "watch", "config"], &["parquet", "object_store"]),
     ("demo", &[], &["opentelemetry_proto"]),
-    ("run", &["watch", "batch", "decode", "config", "receive", "sandbox", "chain", "tables", "write", "demo"], &[]),
+    (
+        "run",
+        &["watch", "batch", "decode", "config", "webhook", "receive", "sandbox", "chain", "tables", "write", "demo"],
+        &[],
+    ),
 ];
 
 /// Crates that are fenced: known in the folders of the table that name them, and nowhere else.

@@ -56,6 +56,9 @@ impl Key {
 /// Every section of the configuration, in the order of the way of the data.
 pub static SECTIONS: &[&Section] = &[
     &receive::SECTION,
+    &receive::ALERTMANAGER,
+    &receive::PAGERDUTY,
+    &receive::WEBHOOK,
     &log::SECTION,
     &batch::SECTION,
     &plugin::SECTION,

@@ -40,7 +40,9 @@ pub use keys::{Key, SECTIONS, Section};
 pub use log::{Durability, Log};
 pub use plugin::{Limits, OnError, Plugin, SHIPPED, Source};
 pub use promoted::{ColumnType, Promoted};
-pub use receive::Receive;
+pub use receive::{
+    Alertmanager, LIFECYCLE_EVENTS, Lookup, Pagerduty, Receive, TimeUnit, WebhookMapping, lifecycle_event,
+};
 pub use watch::Watch;
 pub use write::{Attributes, Compression, Destination, S3, Secret, Write};
 

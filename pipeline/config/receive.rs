@@ -1,4 +1,8 @@
-//! `[receive]`: where OTLP comes in.
+//! `[receive]`: where OTLP comes in, and the webhooks of other tools.
+
+mod alertmanager;
+mod pagerduty;
+mod webhook;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,6 +11,13 @@ use super::fault::Fault;
 use super::keys::{Key, Section};
 use super::table::{Node, Reader, short};
 use super::values::{self, KIB, MIB, TIB, Wrong, size_text};
+
+pub use alertmanager::Alertmanager;
+pub(super) use alertmanager::SECTION as ALERTMANAGER;
+pub use pagerduty::Pagerduty;
+pub(super) use pagerduty::SECTION as PAGERDUTY;
+pub(super) use webhook::SECTION as WEBHOOK;
+pub use webhook::{LIFECYCLE_EVENTS, Lookup, TimeUnit, WebhookMapping, lifecycle_event};
 
 pub(super) static SECTION: Section = Section {
     path: "receive",
@@ -37,6 +48,9 @@ pub(super) static SECTION: Section = Section {
             "[]",
             "origins whose web pages may send, as `[\"https://shop.example\"]`; `[\"*\"]` is all",
         ),
+        Key::section("alertmanager"),
+        Key::section("pagerduty"),
+        Key::section("webhook"),
     ],
 };
 
@@ -61,6 +75,12 @@ pub struct Receive {
     pub idle_timeout: Duration,
     /// Origins whose web pages may send; `*` is all of them.
     pub cors_origins: Vec<String>,
+    /// How the webhook of Alertmanager is read.
+    pub alertmanager: Alertmanager,
+    /// How the webhook of PagerDuty is read.
+    pub pagerduty: Pagerduty,
+    /// How the webhooks of other tools are read; no two have the same name.
+    pub webhooks: Vec<WebhookMapping>,
 }
 
 impl Default for Receive {
@@ -75,6 +95,9 @@ impl Default for Receive {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
             cors_origins: Vec::new(),
+            alertmanager: Alertmanager::default(),
+            pagerduty: Pagerduty::default(),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -101,6 +124,9 @@ impl Receive {
         reader.set(&node, "cors_origins", &mut self.cors_origins, |value| {
             values::list(value, 256, "an array of origins", |value| origin(value.as_str()))
         });
+        self.alertmanager.read(reader, &node);
+        self.pagerduty.read(reader, &node);
+        self.webhooks = webhook::read_all(reader, &node);
         self.reconcile(reader, &node, request_set);
     }
 

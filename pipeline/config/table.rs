@@ -127,7 +127,7 @@ impl<'t> Reader<'t> {
             let example = node.section.key(key)?.example;
             Some(format!("for instance `{key} = {example}`"))
         });
-        let secret = node.section.path == "write.s3" && (key.contains("key") || key.contains("secret"));
+        let secret = has_secrets(node.section) && (key.contains("key") || key.contains("secret"));
         self.push(wrong.at.unwrap_or_else(|| value.span()), secret, fault);
     }
 
@@ -158,7 +158,7 @@ impl<'t> Reader<'t> {
                 (None, None) => "remove it".to_owned(),
             });
             // A misspelled name of a secret still has a secret behind it.
-            self.push(key.span(), node.section.path == "write.s3", fault);
+            self.push(key.span(), has_secrets(node.section), fault);
         }
     }
 
@@ -205,6 +205,11 @@ fn syntax_cure(fault: Fault, problem: &str, value: Option<&str>) -> Fault {
     } else {
         fault.help("a line is `key = value`, `[section]` or `# a comment`; text stands in quotes")
     }
+}
+
+/// Whether what stands in the section may be a secret.
+fn has_secrets(section: &Section) -> bool {
+    ["write.s3", "receive.pagerduty"].contains(&section.path)
 }
 
 /// The section that has a key of that name.

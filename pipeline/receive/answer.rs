@@ -15,6 +15,8 @@ use std::time::Duration;
 /// The compressions that are understood, for `accept-encoding` and `grpc-accept-encoding`.
 pub(super) const CODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd, identity");
 pub(super) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+/// How a request is authenticated that must be: by its signature.
+const SIGNATURE: HeaderValue = HeaderValue::from_static("Signature");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// How a call ended that was not refused.
@@ -36,6 +38,7 @@ pub(super) fn outcome(result: &Result<Reply, Refusal>) -> Option<Outcome> {
         Err(refusal) => Some(match refusal.reason {
             Reason::Invalid => Outcome::Invalid,
             Reason::TooLarge => Outcome::TooLarge,
+            Reason::Unauthenticated => Outcome::Unauthenticated,
             Reason::Retry => Outcome::Retry,
             Reason::Gone => Outcome::Abandoned,
             Reason::NotFound | Reason::Method(_) | Reason::MediaType | Reason::Coding | Reason::Origin => {
@@ -70,11 +73,7 @@ pub(super) fn render(
 }
 
 fn http_export(protocol: Protocol, signal: Signal, accepted: &Accepted) -> Response<AnswerBody> {
-    let body = if protocol == Protocol::HttpJson {
-        export_json(signal, accepted).into_bytes()
-    } else {
-        export_protobuf(accepted)
-    };
+    let body = if protocol.is_json() { export_json(signal, accepted).into_bytes() } else { export_protobuf(accepted) };
     respond(StatusCode::OK, content_type(protocol), body)
 }
 
@@ -111,7 +110,7 @@ fn grpc_refusal(refusal: &Refusal, retry_after: Duration) -> Response<AnswerBody
 fn http_refusal(protocol: Protocol, refusal: &Refusal, retry_after: Duration) -> Response<AnswerBody> {
     let code = refusal.reason.code();
     let wait = refusal.reason.is_retryable().then_some(retry_after);
-    let body = if protocol == Protocol::HttpJson {
+    let body = if protocol.is_json() {
         status::json(code, &refusal.message, wait).into_bytes()
     } else {
         status::protobuf(code, &refusal.message, wait)
@@ -126,6 +125,7 @@ fn http_refusal(protocol: Protocol, refusal: &Refusal, retry_after: Duration) ->
     match refusal.reason {
         Reason::Method(allow) => drop(headers.insert(header::ALLOW, HeaderValue::from_static(allow))),
         Reason::Coding => drop(headers.insert(header::ACCEPT_ENCODING, CODINGS)),
+        Reason::Unauthenticated => drop(headers.insert(header::WWW_AUTHENTICATE, SIGNATURE)),
         _ => {}
     }
     response
@@ -142,7 +142,7 @@ fn content_type(protocol: Protocol) -> HeaderValue {
     HeaderValue::from_static(match protocol {
         Protocol::Grpc => "application/grpc",
         Protocol::HttpProtobuf => "application/x-protobuf",
-        Protocol::HttpJson => "application/json",
+        Protocol::HttpJson | Protocol::Webhook => "application/json",
     })
 }
 

@@ -11,11 +11,18 @@ pub enum Protocol {
     HttpProtobuf,
     /// OTLP/HTTP in JSON.
     HttpJson,
+    /// The webhook of some other tool, in JSON.
+    Webhook,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 3] = [Self::Grpc, Self::HttpProtobuf, Self::HttpJson];
+    pub const ALL: [Self; 4] = [Self::Grpc, Self::HttpProtobuf, Self::HttpJson, Self::Webhook];
+
+    /// Whether its answers are in JSON.
+    pub(super) fn is_json(self) -> bool {
+        matches!(self, Self::HttpJson | Self::Webhook)
+    }
 
     /// Its name, as a label of a metric.
     pub fn name(self) -> &'static str {
@@ -23,6 +30,7 @@ impl Protocol {
             Self::Grpc => "grpc",
             Self::HttpProtobuf => "http_protobuf",
             Self::HttpJson => "http_json",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -40,6 +48,8 @@ pub enum Outcome {
     TooLarge,
     /// Unknown path, method, media type or encoding.
     Unsupported,
+    /// Its signature is missing or wrong.
+    Unauthenticated,
     /// The client was told to retry later.
     Retry,
     /// The client went away before it was answered.
@@ -48,8 +58,16 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 7] =
-        [Self::Accepted, Self::Partial, Self::Invalid, Self::TooLarge, Self::Unsupported, Self::Retry, Self::Abandoned];
+    pub const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Partial,
+        Self::Invalid,
+        Self::TooLarge,
+        Self::Unsupported,
+        Self::Unauthenticated,
+        Self::Retry,
+        Self::Abandoned,
+    ];
 
     /// Its name, as a label of a metric.
     pub fn name(self) -> &'static str {
@@ -59,6 +77,7 @@ impl Outcome {
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
             Self::Unsupported => "unsupported",
+            Self::Unauthenticated => "unauthenticated",
             Self::Retry => "retry",
             Self::Abandoned => "abandoned",
         }

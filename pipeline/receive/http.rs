@@ -3,8 +3,8 @@
 use super::answer::{self, AnswerBody, Reply, render};
 use super::body::{Coding, Gatherer, Held, Reader};
 use super::status::{Reason, Refusal};
-use super::{Accepted, Counters, Intake, Listener, Outcome, Protocol, Server, grpc};
-use crate::Signal;
+use super::{Accepted, Counters, Intake, Listener, Outcome, Protocol, Server, grpc, webhook};
+use crate::{Error, Signal};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, Version};
@@ -14,7 +14,8 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-/// JSON of more than this is converted on a thread that may block: a millisecond is a long time for other calls.
+/// JSON that takes more than this is converted on a thread that may block: a millisecond is a long time for other
+/// calls.
 const JSON_INLINE_BYTES_MAX: usize = 128 << 10;
 
 /// Answers one request, whatever it is.
@@ -95,6 +96,10 @@ async fn handle<I: Intake>(
         }
         return export(server, signal, request).await;
     }
+    if let Some(name) = path.strip_prefix(webhook::PREFIX) {
+        let name = name.to_owned();
+        return webhook::call(server, &name, request).await;
+    }
     if grpc::signal(path).is_some() {
         let message = "gRPC is spoken over HTTP/2 with content-type application/grpc";
         return refuse(server, request, Refusal::new(Reason::MediaType, message)).await;
@@ -124,11 +129,13 @@ fn signal(path: &str) -> Option<Signal> {
     }
 }
 
-/// Which protocol a request speaks, by its version and content type.
+/// Which protocol a request speaks, by its version, content type and path.
 fn protocol(request: &Request<Incoming>) -> Protocol {
     let media = media_type(request.headers());
     if request.version() == Version::HTTP_2 && (media == "application/grpc" || media.starts_with("application/grpc+")) {
         Protocol::Grpc
+    } else if request.uri().path().starts_with(webhook::PREFIX) {
+        Protocol::Webhook
     } else if media == "application/json" {
         Protocol::HttpJson
     } else {
@@ -147,8 +154,7 @@ async fn export<I: Intake>(server: &Server<I>, signal: Signal, request: Request<
     if request.method() != Method::POST {
         return Err(not_allowed(&request, "POST"));
     }
-    let headers = request.headers();
-    let json = match media_type(headers).as_str() {
+    let json = match media_type(request.headers()).as_str() {
         "application/x-protobuf" => false,
         "application/json" => true,
         other => {
@@ -156,23 +162,25 @@ async fn export<I: Intake>(server: &Server<I>, signal: Signal, request: Request<
             return refuse(server, request, Refusal::new(Reason::MediaType, message)).await;
         }
     };
+    let held = read_body(server, request).await?;
+    let held = if json { to_protobuf(server, signal, held).await? } else { held };
+    submit(server, signal, held).await
+}
+
+/// The whole body, decompressed. A client whose body is refused gets to see why.
+pub(super) async fn read_body<I: Intake>(server: &Server<I>, request: Request<Incoming>) -> Result<Held, Refusal> {
+    let headers = request.headers();
     let coding = match Coding::from_header(headers.get(header::CONTENT_ENCODING)) {
         Ok(coding) => coding,
         Err(refusal) => return refuse(server, request, refusal).await,
     };
     let (bytes_expected, drains) = (content_length(headers), drains(&request));
     let mut reader = Reader::new(request.into_body(), &server.settings, &server.counters);
-    let held = match read(server, &mut reader, coding, bytes_expected).await {
-        Ok(held) => held,
-        Err(refusal) => {
-            if drains {
-                reader.drain().await;
-            }
-            return Err(refusal);
-        }
-    };
-    let held = if json { to_protobuf(server, signal, held).await? } else { held };
-    submit(server, signal, held).await
+    let read = read(server, &mut reader, coding, bytes_expected).await;
+    if read.is_err() && drains {
+        reader.drain().await;
+    }
+    read
 }
 
 /// Reads and decompresses a whole body.
@@ -204,25 +212,43 @@ pub(super) async fn submit<I: Intake>(server: &Server<I>, signal: Signal, held: 
     Ok(Reply::Export(signal, accepted))
 }
 
-/// The same message in protobuf. Both are in memory for a moment, and both are accounted.
+/// The same message in protobuf, of about the same size.
 async fn to_protobuf<I: Intake>(server: &Server<I>, signal: Signal, json: Held) -> Result<Held, Refusal> {
-    let Held { bytes, mut permits } = json;
-    let bytes_max = server.settings.body_bytes_max;
     let convert = server.settings.json_to_protobuf;
-    permits.push(server.intake.admit(bytes.len())?);
-    let length = bytes.len();
-    let protobuf = if length <= JSON_INLINE_BYTES_MAX {
-        convert(signal, &bytes)?
-    } else {
-        let work = tokio::task::spawn_blocking(move || convert(signal, &bytes));
-        work.await.map_err(|_| Refusal::retry("converting JSON failed, which is a bug: please report it"))??
-    };
+    let bytes = json.bytes.len();
+    converted(server, json, bytes, move |body: Bytes| convert(signal, &body)).await
+}
+
+/// What `convert` makes of a body, for which it takes about `bytes_taken`. Both are in memory for a moment, and both
+/// are accounted.
+pub(super) async fn converted<I: Intake>(
+    server: &Server<I>,
+    body: Held,
+    bytes_taken: usize,
+    convert: impl FnOnce(Bytes) -> Result<Vec<u8>, Error> + Send + 'static,
+) -> Result<Held, Refusal> {
+    let Held { bytes, mut permits } = body;
+    let bytes_max = server.settings.body_bytes_max;
+    permits.push(server.intake.admit(bytes_taken)?);
+    let protobuf = aside(bytes_taken, move || convert(bytes)).await??;
     if protobuf.len() > bytes_max {
         return Err(Refusal::too_large("the request in protobuf", bytes_max));
     }
     // Numbers may be longer in protobuf than in JSON.
-    permits.push(server.intake.admit(protobuf.len().saturating_sub(length))?);
+    permits.push(server.intake.admit(protobuf.len().saturating_sub(bytes_taken))?);
     Ok(Held { bytes: Bytes::from(protobuf), permits })
+}
+
+/// Does the work on so many bytes here if they are few, and on a thread that may block if not.
+pub(super) async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    if bytes <= JSON_INLINE_BYTES_MAX {
+        return Ok(work());
+    }
+    let work = tokio::task::spawn_blocking(work);
+    work.await.map_err(|_| Refusal::retry("converting JSON failed, which is a bug: please report it"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
@@ -236,14 +262,18 @@ fn drains(request: &Request<Incoming>) -> bool {
 }
 
 /// Refuses a request whose body nobody has read.
-async fn refuse<I>(server: &Server<I>, request: Request<Incoming>, refusal: Refusal) -> Result<Reply, Refusal> {
+pub(super) async fn refuse<I, T>(
+    server: &Server<I>,
+    request: Request<Incoming>,
+    refusal: Refusal,
+) -> Result<T, Refusal> {
     if drains(&request) {
         Reader::new(request.into_body(), &server.settings, &server.counters).drain().await;
     }
     Err(refusal)
 }
 
-fn not_allowed(request: &Request<Incoming>, allow: &'static str) -> Refusal {
+pub(super) fn not_allowed(request: &Request<Incoming>, allow: &'static str) -> Refusal {
     let message = format!("{} is not for {}: use {allow}", request.method(), request.uri().path());
     Refusal::new(Reason::Method(allow), message)
 }

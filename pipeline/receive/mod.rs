@@ -1,8 +1,8 @@
-//! The `receive` stage: OTLP over gRPC and HTTP → decompressed protobuf, handed to an [`Intake`].
+//! The `receive` stage: OTLP over gRPC and HTTP, and webhooks → decompressed protobuf, handed to an [`Intake`].
 //!
-//! `listen` binds and accepts, `connection` bounds what a connection may cost, `http` and `grpc` speak OTLP, `body`
-//! reads and decompresses within limits, `status` and `answer` word what goes back. Both listeners speak HTTP/1.1 and
-//! HTTP/2, and serve the paths of both protocols.
+//! `listen` binds and accepts, `connection` bounds what a connection may cost, `http` and `grpc` speak OTLP, `webhook`
+//! takes what other tools send, `body` reads and decompresses within limits, `status` and `answer` word what goes
+//! back. Both listeners speak HTTP/1.1 and HTTP/2, and serve the paths of both protocols.
 //!
 //! This stage never sees a batch, and it never answers with a status on which an OTLP client would drop data that it
 //! could send again: trouble of ours is always `503` or `UNAVAILABLE`, with a time to wait.
@@ -18,13 +18,16 @@ mod listen;
 mod status;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 pub use budget::{Budget, Permit};
 pub use counters::{Counters, Outcome, Protocol, Snapshot};
 pub use listen::{LocalAddrs, Receivers, bind};
 
 use crate::{Error, Result, Signal};
+use ::http::HeaderMap;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +62,20 @@ pub trait Intake: Send + Sync + 'static {
 /// Turns an OTLP request in JSON into the same request in protobuf.
 pub type JsonToProtobuf = fn(Signal, &[u8]) -> Result<Vec<u8>>;
 
+/// What turns the payloads of one webhook into OTLP.
+pub trait Webhook: Send + Sync + 'static {
+    /// The memory in bytes that [`to_protobuf`](Self::to_protobuf) takes at most beside the body.
+    fn memory_bytes_max(&self, body: &[u8]) -> usize;
+
+    /// Whether a request is from whom it should be; if not, why, as a message for the sender.
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), String>;
+
+    /// The events of a payload as an OTLP request of logs in protobuf; no bytes if there are none.
+    ///
+    /// An error of kind [`Data`](crate::Kind::Data) is answered as final, every other kind as "retry later".
+    fn to_protobuf(&self, body: &[u8]) -> Result<Vec<u8>>;
+}
+
 /// Pages beside OTLP, for `GET` on the HTTP listener: path → (status, content type, body), `None` for a path unknown.
 pub type Pages = Arc<dyn Fn(&str) -> Option<(u16, &'static str, String)> + Send + Sync>;
 
@@ -91,6 +108,8 @@ pub struct Settings {
     pub cors_allowed_origins: Vec<String>,
     /// Turns JSON into protobuf.
     pub json_to_protobuf: JsonToProtobuf,
+    /// Webhooks, by the names at the end of their paths, `/v1/webhooks/NAME`. Default none.
+    pub webhooks: BTreeMap<String, Arc<dyn Webhook>>,
     /// Pages beside OTLP, such as `/metrics`.
     pub extra: Option<Pages>,
 }
@@ -112,6 +131,7 @@ impl Settings {
             retry_after: Duration::from_secs(1),
             cors_allowed_origins: Vec::new(),
             json_to_protobuf,
+            webhooks: BTreeMap::new(),
             extra: None,
         }
     }

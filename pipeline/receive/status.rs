@@ -22,6 +22,8 @@ pub(super) enum Reason {
     MediaType,
     /// The body is compressed in a way that is not known.
     Coding,
+    /// Nothing proves that it is from whom it should be.
+    Unauthenticated,
     /// A page of an origin that is not allowed.
     Origin,
     /// Over the limit of size.
@@ -38,6 +40,7 @@ impl Reason {
         match self {
             Self::Invalid | Self::MediaType => Code::InvalidArgument,
             Self::NotFound | Self::Method(_) | Self::Coding => Code::Unimplemented,
+            Self::Unauthenticated => Code::Unauthenticated,
             Self::Origin => Code::PermissionDenied,
             Self::TooLarge => Code::ResourceExhausted,
             Self::Retry | Self::Gone => Code::Unavailable,
@@ -48,6 +51,7 @@ impl Reason {
     pub(super) fn http(self) -> u16 {
         match self {
             Self::Invalid => 400,
+            Self::Unauthenticated => 401,
             Self::NotFound => 404,
             Self::Method(_) => 405,
             Self::MediaType | Self::Coding => 415,

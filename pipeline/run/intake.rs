@@ -3,8 +3,10 @@
 use super::{NOT_REPLAYING, Recovery, Shared, account};
 use crate::log::{Lsn, Recovered};
 use crate::receive::{self, Accepted, Pages, Permit, Settings};
+use crate::webhook::{self, Webhook};
 use crate::{Error, Result, Signal, decode, watch};
 use bytes::Bytes;
+use http::HeaderMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -116,6 +118,23 @@ pub(super) fn replay(shared: &Shared, recovered: Recovered, progress: &dyn Fn(u6
     Ok(recovery)
 }
 
+/// A webhook as the receivers use it: with headers, and a clock.
+struct Hook(Webhook);
+
+impl receive::Webhook for Hook {
+    fn memory_bytes_max(&self, body: &[u8]) -> usize {
+        webhook::memory_bytes_max(body)
+    }
+
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+        self.0.verify(headers.get(webhook::SIGNATURE_HEADER).map(http::HeaderValue::as_bytes), body)
+    }
+
+    fn to_protobuf(&self, body: &[u8]) -> Result<Vec<u8>> {
+        self.0.to_protobuf(body, watch::clock::now_ns().unsigned_abs())
+    }
+}
+
 /// The settings of the receivers, from the configuration.
 pub(super) fn settings(shared: &Arc<Shared>) -> Settings {
     let from = &shared.config.receive;
@@ -128,6 +147,9 @@ pub(super) fn settings(shared: &Arc<Shared>) -> Settings {
     settings.body_idle_timeout = from.body_timeout;
     settings.idle_timeout = from.idle_timeout;
     settings.cors_allowed_origins.clone_from(&from.cors_origins);
+    for webhook in Webhook::all(from) {
+        settings.webhooks.insert(webhook.name().to_owned(), Arc::new(Hook(webhook)));
+    }
     if shared.config.watch.metrics && shared.config.watch.listen.is_none() {
         settings.extra = Some(pages(shared));
     }

@@ -5,6 +5,7 @@ mod limits;
 mod otlp;
 mod refusals;
 mod serving;
+mod webhooks;
 
 use super::{Accepted, Budget, Counters, Intake, Permit, Settings, bind};
 use crate::{Error, Result, Signal};
