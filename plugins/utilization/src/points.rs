@@ -1,0 +1,171 @@
+//! Points of a series, packed: about ten bytes each, two where neither the interval nor the value changes.
+
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Points in the order of time, one for each time.
+///
+/// Times are stored as the change of their distance and values as what differs in their bits, both in as many groups of 7
+/// bits as they need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Packed(Vec<u8>);
+
+impl Packed {
+    /// Packs points in the order of time.
+    pub(crate) fn new(points: &[(i64, f64)]) -> Self {
+        let mut bytes = Vec::with_capacity(points.len() * 10);
+        let (mut time, mut distance, mut bits) = (0_i64, 0_i64, 0_u64);
+        for &(next, value) in points {
+            let apart = next.wrapping_sub(time);
+            let change = apart.wrapping_sub(distance);
+            write(&mut bytes, (change << 1 ^ change >> 63) as u64);
+            // Numbers that are near each other, or short, differ in their upper bits: turned round they are small.
+            write(&mut bytes, (value.to_bits() ^ bits).swap_bytes());
+            (time, distance, bits) = (next, apart, value.to_bits());
+        }
+        Self(bytes)
+    }
+
+    /// How many bytes it takes in the state.
+    pub(crate) fn size(&self) -> u64 {
+        (self.0.len() as u64 * 4).div_ceil(3)
+    }
+
+    /// The points; as far as they can be read.
+    pub(crate) fn points(&self) -> Vec<(i64, f64)> {
+        let mut rest = self.0.as_slice();
+        let (mut time, mut distance, mut bits) = (0_i64, 0_i64, 0_u64);
+        let mut points = Vec::with_capacity(rest.len() / 8);
+        while let (Some(change), Some(differing)) = (read(&mut rest), read(&mut rest)) {
+            distance = distance.wrapping_add((change >> 1) as i64 ^ -((change & 1) as i64));
+            time = time.wrapping_add(distance);
+            bits ^= differing.swap_bytes();
+            points.push((time, f64::from_bits(bits)));
+        }
+        points
+    }
+
+    /// Adds points in any order; whether that changed anything. Of two values for one time the greater stays, so that it does
+    /// not matter which came first.
+    pub(crate) fn merge(&mut self, new: &[(i64, f64)]) -> bool {
+        let known = self.points();
+        let mut all: Vec<(i64, f64)> = known.iter().chain(new).copied().collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        all.dedup_by_key(|point| point.0);
+        if all == known {
+            return false;
+        }
+        *self = Self::new(&all);
+        true
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// State is JSON: six bits a character, of those that JSON leaves as they are.
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(self.0.len() * 4 / 3 + 3);
+        for bytes in self.0.chunks(3) {
+            let group = bytes.iter().fold(0, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - bytes.len()));
+            let digit = |place: usize| char::from(DIGITS[(group >> (18 - 6 * place)) as usize & 63]);
+            text.extend((0..=bytes.len()).map(digit));
+        }
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+        for digits in text.as_bytes().chunks(4) {
+            let mut group = 0;
+            for &digit in digits {
+                let value = match digit {
+                    b'A'..=b'Z' => digit - b'A',
+                    b'a'..=b'z' => digit - b'a' + 26,
+                    b'0'..=b'9' => digit - b'0' + 52,
+                    b'-' => 62,
+                    b'_' => 63,
+                    _ => return Err(D::Error::custom("no packed points")),
+                };
+                group = group << 6 | u32::from(value);
+            }
+            group <<= 6 * (4 - digits.len());
+            bytes.extend(&group.to_be_bytes()[1..digits.len().max(1)]);
+        }
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = 1_000_000_000;
+
+    fn samples() -> Vec<(i64, f64)> {
+        let value =
+            |number: i64| [0.1, 0.8, 0.8, 1e300, 0.0, 17_179_869_184.0, -0.0, f64::MIN_POSITIVE][number as usize % 8];
+        (0..50).map(|number| (1_772_409_600 * S + number * 10 * S + number * number % 7, value(number))).collect()
+    }
+
+    #[test]
+    fn points_are_read_back_bit_by_bit() {
+        let points = [samples(), vec![(i64::MIN, 1.0), (0, 2.0), (i64::MAX, f64::MAX)]];
+        for points in points {
+            let state = weir_sdk::State::<u32, Packed>::named("packed");
+            state.put(&1, &Packed::new(&points)).expect("room");
+            let read = state.get(&1).expect("packed points").expect("a value");
+            let bits =
+                |points: &[(i64, f64)]| points.iter().map(|(time, value)| (*time, value.to_bits())).collect::<Vec<_>>();
+            assert_eq!(bits(&read.points()), bits(&points));
+        }
+    }
+
+    #[test]
+    fn regular_points_of_one_value_take_two_bytes() {
+        let points: Vec<_> = (0..100).map(|number| (number * 10 * S, 0.25)).collect();
+        assert!(Packed::new(&points).0.len() < 220, "{}", Packed::new(&points).0.len());
+    }
+
+    #[test]
+    fn order_and_repetition_do_not_matter() {
+        let points = samples();
+        let mut packed = Packed::default();
+        assert!(points.iter().rev().map(|point| packed.merge(&[*point])).all(|changed| changed));
+        assert!(!packed.merge(&points));
+        assert_eq!(packed, Packed::new(&points));
+    }
+
+    #[test]
+    fn of_two_values_for_one_time_the_greater_stays() {
+        for order in [[1.0, 2.0], [2.0, 1.0]] {
+            let mut packed = Packed::default();
+            order.iter().for_each(|value| _ = packed.merge(&[(5, *value)]));
+            assert_eq!(packed.points(), [(5, 2.0)]);
+        }
+    }
+}
