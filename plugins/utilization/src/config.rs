@@ -70,6 +70,12 @@ pub(crate) struct Metric {
     /// Values are multiplied by it: 0.01 for percentages.
     #[serde(default = "one")]
     pub(crate) scale: f64,
+    /// Whether the values are those of a counter, so that what it grows by in a second is the level.
+    #[serde(default)]
+    pub(crate) counter: bool,
+    /// The unit of the level, in the place of the metric's own.
+    #[serde(default)]
+    pub(crate) unit: Option<String>,
 }
 
 fn one() -> f64 {
@@ -198,6 +204,8 @@ const NODE: &[&str] = &["k8s.node.name", "k8s.node.uid"];
 
 // The names of attributes as they are and as they were: whichever a point has.
 const CPU_MODE: &str = "cpu.mode|system.cpu.state|process.cpu.state|state";
+// A CPU that waits for input and output is free for others.
+const WAITING: &[&str] = &["idle", "iowait"];
 const CPU_NUMBER: &str = "cpu.logical_number|system.cpu.logical_number|cpu";
 const MEMORY_STATE: &str = "system.memory.state|state";
 const PAGING_STATE: &str = "system.paging.state|state";
@@ -220,6 +228,8 @@ fn metric(metric: &str, resource: &str, role: Role, instance: &[&str]) -> Metric
         per: Vec::new(),
         instance: texts(instance),
         scale: 1.0,
+        counter: false,
+        unit: None,
     }
 }
 
@@ -253,6 +263,13 @@ impl Metric {
         self.scale = 0.01;
         self
     }
+
+    /// Seconds of CPU time: what they grow by in a second are CPUs.
+    fn cpu_time(mut self) -> Self {
+        self.counter = true;
+        self.unit = Some("{cpu}".to_owned());
+        self
+    }
 }
 
 /// The metrics of OpenTelemetry's semantic conventions and of the collector's receivers (hostmetrics, kubeletstats,
@@ -261,10 +278,9 @@ fn known() -> Vec<Metric> {
     use Role::{Limit, Part, Ratio, Used};
     let used = &["used"][..];
     let mut all = vec![
-        // A CPU that waits for input and output is free for others.
-        metric("system.cpu.utilization", "system.cpu", Ratio, HOST)
-            .except(CPU_MODE, &["idle", "iowait"])
-            .average(CPU_NUMBER),
+        metric("system.cpu.utilization", "system.cpu", Ratio, HOST).except(CPU_MODE, WAITING).average(CPU_NUMBER),
+        metric("system.cpu.time", "system.cpu", Used, HOST).except(CPU_MODE, WAITING).sum(CPU_NUMBER).cpu_time(),
+        metric("system.cpu.time", "system.cpu", Part, HOST).sum(CPU_MODE).sum(CPU_NUMBER).cpu_time(),
         metric("system.memory.usage", "system.memory", Used, HOST).only(MEMORY_STATE, used),
         // Slabs, which some senders tell too, are among these.
         metric("system.memory.usage", "system.memory", Part, HOST)

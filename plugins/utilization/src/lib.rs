@@ -68,16 +68,18 @@ impl Processor for Measure {
         let mut refused = 0;
         for row in 0..metrics.rows() {
             let rules = if name.get(row).is_some() { rules[name.key(row)] } else { &[] };
+            let mut usable = true;
             for rule in rules {
                 let Some((identity, series)) = columns.series(rule, row) else { continue };
                 let Some((time, value)) = columns.point(rule, row) else {
-                    refused += 1;
+                    usable = false;
                     continue;
                 };
                 let found = gathered.entry(identity).or_default();
                 found.add(series, time, value);
-                found.unit(rule.role, columns.unit(row));
+                found.unit(rule.role, columns.unit(rule, row));
             }
+            refused += u64::from(!usable);
         }
         count("points_unusable", refused);
         self.store.insert(gathered)

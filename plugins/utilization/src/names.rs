@@ -51,6 +51,8 @@ pub(crate) struct Rule {
     metric: String,
     resource: String,
     scale: f64,
+    pub(crate) counter: bool,
+    unit: Option<String>,
     only: Vec<(Paths, Vec<String>)>,
     except: Vec<(Paths, Vec<String>)>,
     average: Option<Paths>,
@@ -76,6 +78,8 @@ impl Rule {
             metric: metric.metric.clone(),
             resource: metric.resource.clone(),
             scale: metric.scale,
+            counter: metric.counter,
+            unit: metric.unit.clone(),
             only: values(&metric.only),
             except: values(&metric.except),
             average: metric.average.as_deref().map(attribute),
@@ -97,24 +101,29 @@ impl Rule {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SeriesName {
     pub(crate) role: Role,
+    /// Whether the values are those of a counter.
+    pub(crate) counter: bool,
     pub(crate) group: String,
     pub(crate) parts: String,
 }
 
 /// Stands between the pieces of a name, where no attribute has it.
 const SEPARATOR: char = '\u{1f}';
+const COUNTER: &str = "c";
 
 impl SeriesName {
     /// As the key of a map that is stored as JSON.
     pub(crate) fn to_key(&self) -> String {
-        format!("{}{SEPARATOR}{}{SEPARATOR}{}", self.role as usize, self.group, self.parts)
+        let counter = if self.counter { COUNTER } else { "" };
+        format!("{}{counter}{SEPARATOR}{}{SEPARATOR}{}", self.role as usize, self.group, self.parts)
     }
 
-    /// The role and the group.
-    pub(crate) fn of_key(key: &str) -> Option<(Role, &str)> {
+    /// The role, whether it is a counter, and the group.
+    pub(crate) fn of_key(key: &str) -> Option<(Role, bool, &str)> {
         let mut pieces = key.splitn(3, SEPARATOR);
-        let role = pieces.next()?.parse::<usize>().ok()?;
-        Some((*Role::ALL.get(role)?, pieces.next()?))
+        let first = pieces.next()?;
+        let role = first.trim_end_matches(COUNTER);
+        Some((*Role::ALL.get(role.parse::<usize>().ok()?)?, role != first, pieces.next()?))
     }
 }
 
@@ -158,9 +167,9 @@ impl Columns {
         paths.iter().find_map(|path| self.attributes.get(path)?.get(row))
     }
 
-    /// The unit of a row; none where the sender did not say.
-    pub(crate) fn unit(&self, row: usize) -> Option<&str> {
-        self.unit.get(row).filter(|unit| !unit.is_empty())
+    /// The unit of a row's level; none where the sender did not say.
+    pub(crate) fn unit<'a>(&'a self, rule: &'a Rule, row: usize) -> Option<&'a str> {
+        rule.unit.as_deref().or_else(|| self.unit.get(row)).filter(|unit| !unit.is_empty())
     }
 
     /// The resource and the series of a row; none where the rule is not about this point.
@@ -178,6 +187,7 @@ impl Columns {
         let parts: Vec<&str> = rule.sum.iter().map(text).chain([metric]).collect();
         let name = SeriesName {
             role: rule.role,
+            counter: rule.counter,
             group: rule.average.as_ref().map(text).unwrap_or_default().replace(SEPARATOR, " "),
             parts: parts.join(&SEPARATOR.to_string()),
         };
@@ -202,20 +212,23 @@ impl Columns {
         Some(texts?.join("/"))
     }
 
-    /// Time and value of a row; none where it is no level: a counter, a change, a histogram, no number, less than nothing.
+    /// Time and value of a row; none where it says nothing of a level: a counter that is not expected, or none that is, a
+    /// change, a histogram, no number, less than nothing.
     pub(crate) fn point(&self, rule: &Rule, row: usize) -> Option<(i64, f64)> {
-        let level = match self.kind.get(row)? {
-            "gauge" => true,
-            "sum" => !self.monotonic.is_true(row) && !self.temporality.is(row, "delta"),
+        let fits = match self.kind.get(row)? {
+            "gauge" => !rule.counter,
+            "sum" => self.monotonic.is_true(row) == rule.counter && !self.temporality.is(row, "delta"),
             _ => false,
         };
-        if !level || self.no_recorded_value.is_true(row) {
+        if !fits || self.no_recorded_value.is_true(row) {
             return None;
         }
         let value = self.value_double.get(row).or_else(|| self.value_int.get(row).map(|value| value as f64))?;
-        let value = value * rule.scale;
+        // Zero has one sign only, or two equal rows would differ.
+        let value = value * rule.scale + 0.0;
         // A JVM tells -1 where there is no limit.
-        let usable = value.is_finite() && if rule.role == Role::Limit { value > 0.0 } else { value >= 0.0 };
+        let usable =
+            value.is_finite() && if rule.role == Role::Limit && !rule.counter { value > 0.0 } else { value >= 0.0 };
         Some((self.time.get(row)?, value)).filter(|_| usable)
     }
 }

@@ -31,6 +31,13 @@ impl Packed {
         (self.0.len() as u64 * 4).div_ceil(3)
     }
 
+    /// The first point.
+    pub(crate) fn first(&self) -> Option<(i64, f64)> {
+        let mut rest = self.0.as_slice();
+        let (change, bits) = (read(&mut rest)?, read(&mut rest)?);
+        Some(((change >> 1) as i64 ^ -((change & 1) as i64), f64::from_bits(bits.swap_bytes())))
+    }
+
     /// The points; as far as they can be read.
     pub(crate) fn points(&self) -> Vec<(i64, f64)> {
         let mut rest = self.0.as_slice();
@@ -142,6 +149,7 @@ mod tests {
             let bits =
                 |points: &[(i64, f64)]| points.iter().map(|(time, value)| (*time, value.to_bits())).collect::<Vec<_>>();
             assert_eq!(bits(&read.points()), bits(&points));
+            assert_eq!(read.first(), points.first().copied());
         }
     }
 

@@ -31,6 +31,8 @@ struct Clock {
     pending: bool,
     /// Bytes of points by the start of their hour.
     bytes: BTreeMap<i64, u64>,
+    /// The end of the newest hour that was given up before its time: points before it come too late.
+    evicted: Option<i64>,
     instances: u64,
     next_id: u64,
 }
@@ -63,6 +65,7 @@ const INSTANCES: State<u64, Instance> = State::named("instances");
 const BLOCKS: State<(i64, u64, u32), Block> = State::named("blocks");
 /// Hours of instances whose row is not up to date.
 const CHANGED: State<(i64, u64), bool> = State::named("changed");
+const NO_ROW: u64 = 0;
 /// Digests of the rows that were emitted.
 const EMITTED: State<(i64, u64), u64> = State::named("emitted");
 
@@ -108,18 +111,20 @@ pub(crate) struct Store {
     instances_max: u64,
     restate_ns: i64,
     bytes_max: u64,
+    points_per_call: i64,
 }
 
 impl Store {
     pub(crate) fn new(instances_max: u64, restate_ns: i64, bytes_max: u64) -> Self {
-        Self { instances_max, restate_ns, bytes_max }
+        Self { instances_max, restate_ns, bytes_max, points_per_call: POINTS_PER_CALL }
     }
 
     /// Keeps the points of a batch. A point that is known changes nothing.
     pub(crate) fn insert(&self, gathered: BTreeMap<Identity, Gathered>) -> Result {
         let mut clock = CLOCK.get(&())?.unwrap_or_default();
         let before = clock.clone();
-        let oldest = clock.watermark.map_or(i64::MIN, |watermark| watermark.saturating_sub(self.restate_ns));
+        let oldest = clock.watermark.map(|watermark| watermark.saturating_sub(self.restate_ns));
+        let oldest = oldest.max(clock.evicted).unwrap_or(i64::MIN);
         for (identity, found) in gathered {
             let blocks = found.blocks(oldest);
             let kept: usize = blocks.values().flat_map(BTreeMap::values).map(Vec::len).sum();
@@ -179,6 +184,8 @@ impl Store {
         while clock.bytes.values().sum::<u64>() > self.bytes_max || clock.bytes.len() > hours_max {
             let Some((hour, _)) = clock.bytes.pop_first() else { break };
             forget(hour)?;
+            // What is left of its points would make another row than all of them did.
+            clock.evicted = clock.evicted.max(Some(hour.saturating_add(HOUR_NS)));
             count("hours_evicted", 1);
         }
         Ok(())
@@ -196,7 +203,7 @@ impl Store {
         let ended = before.is_none_or(|before| hour_of(before) != hour_of(watermark));
         clock.watermark = Some(watermark);
         if ended || clock.pending {
-            clock.pending = emit_changed(watermark, row)?;
+            clock.pending = emit_changed(watermark, self.points_per_call, row)?;
         }
         if ended {
             self.expire(&mut clock, watermark)?;
@@ -230,13 +237,17 @@ fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap
     let known = BLOCKS.get(&key)?;
     let size_before = known.as_ref().map_or(0, size);
     let mut points = known.unwrap_or_default();
-    let (mut changed, mut overflow) = (false, 0);
+    let (mut changed, mut starts, mut overflow) = (false, false, 0);
     for (name, new) in series {
         if points.len() >= SERIES_MAX && !points.contains_key(&name) {
             overflow += new.len() as u64;
             continue;
         }
-        changed |= points.entry(name).or_default().merge(&new);
+        let counter = SeriesName::of_key(&name).is_some_and(|(_, counter, _)| counter);
+        let packed = points.entry(name).or_default();
+        let first = packed.first();
+        changed |= packed.merge(&new);
+        starts |= counter && packed.first() != first;
     }
     count("series_overflow", overflow);
     if !changed {
@@ -247,9 +258,14 @@ fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap
     *bytes = bytes.saturating_sub(size_before) + size(&points);
     CHANGED.put(&(hour, number), &true)?;
     let next = hour.saturating_add(HOUR_NS);
-    // A row of the hour after was made with the last point of this one.
-    if EMITTED.get(&(next, number))?.is_some() {
-        CHANGED.put(&(next, number), &true)?;
+    // The row of the hour after was made with the last point of this one, that of the hour before with its first.
+    let previous = hour.saturating_sub(HOUR_NS);
+    let neighbors = [(true, next), (starts, previous)];
+    for (_, hour) in neighbors.into_iter().filter(|(concerned, _)| *concerned) {
+        if EMITTED.get(&(hour, number))?.is_some() {
+            CHANGED.put(&(hour, number), &true)?;
+            clock.pending = true;
+        }
     }
     clock.pending |= clock.watermark.is_some_and(|watermark| next <= watermark);
     Ok(())
@@ -265,9 +281,9 @@ fn forget(hour: i64) -> Result {
 /// Emits the changed rows of the hours that ended; whether there are more than fit into a call.
 fn emit_changed(
     watermark: i64,
+    mut left: i64,
     row: impl Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<Utilization>,
 ) -> Result<bool> {
-    let mut left = POINTS_PER_CALL;
     for (key, _) in CHANGED.scan()? {
         let (hour, number) = key;
         if hour.saturating_add(HOUR_NS) > watermark {
@@ -282,17 +298,18 @@ fn emit_changed(
         left -= 1 + series.iter().map(|series| series.points.len() as i64).sum::<i64>();
         let unit =
             [Role::Limit, Role::Part, Role::Used, Role::Ratio].map(|role| instance.units[role as usize].as_deref());
-        let Some(row) = row(&instance.identity, unit.into_iter().flatten().next(), hour, &series) else { continue };
-        let digest = row.digest();
+        let row = row(&instance.identity, unit.into_iter().flatten().next(), hour, &series);
+        // An hour that has no row yet may get one by a point of the hour beside it.
+        let digest = row.as_ref().map_or(NO_ROW, Utilization::digest);
         if EMITTED.get(&key)? != Some(digest) {
-            emit(&row)?;
+            row.iter().try_for_each(emit)?;
             EMITTED.put(&key, &digest)?;
         }
     }
     Ok(false)
 }
 
-/// The points of an instance in an hour, each series with the last one before it.
+/// The points of an instance in an hour, each series with the last one before it and, of a counter, the first one after it.
 fn series_of(hour: i64, number: u64) -> Result<Vec<Series>> {
     let mut all: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
     for (_, block) in BLOCKS.scan_prefix(&(hour.saturating_sub(HOUR_NS), number))? {
@@ -307,9 +324,96 @@ fn series_of(hour: i64, number: u64) -> Result<Vec<Series>> {
             all.entry(name).or_default().extend(packed.points());
         }
     }
-    let series = all.into_iter().filter_map(|(name, points)| {
-        let (role, group) = SeriesName::of_key(&name)?;
-        Some(Series { role, group: group.to_owned(), points })
+    let mut firsts: BTreeMap<String, (i64, f64)> = BTreeMap::new();
+    if all.keys().any(|name| SeriesName::of_key(name).is_some_and(|(_, counter, _)| counter)) {
+        for (_, block) in BLOCKS.scan_prefix(&(hour.saturating_add(HOUR_NS), number))? {
+            for (name, packed) in block {
+                if let Some(first) = packed.first() {
+                    firsts.entry(name).or_insert(first);
+                }
+            }
+        }
+    }
+    let series = all.into_iter().filter_map(|(name, mut points)| {
+        let (role, counter, group) = SeriesName::of_key(&name)?;
+        points.extend(firsts.get(&name).filter(|_| counter));
+        Some(Series { role, counter, group: group.to_owned(), points })
     });
     Ok(series.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn identity(instance: &str) -> Identity {
+        let text = str::to_owned;
+        Identity { environment: text("prod"), service_name: text("a"), resource: text("cpu"), instance: text(instance) }
+    }
+
+    fn points(instance: &str, times: impl IntoIterator<Item = i64>) -> BTreeMap<Identity, Gathered> {
+        let mut found = Gathered::default();
+        let series = SeriesName { role: Role::Ratio, counter: false, group: String::new(), parts: String::new() };
+        times.into_iter().for_each(|time| found.add(series.clone(), time, 0.5));
+        BTreeMap::from([(identity(instance), found)])
+    }
+
+    /// The instances whose rows were made, with the hours.
+    fn advance(store: &Store, watermark: i64) -> Vec<(String, i64)> {
+        let made = RefCell::default();
+        let note = |identity: &Identity, _: Option<&str>, hour: i64, _: &[Series]| {
+            let made: &RefCell<Vec<_>> = &made;
+            made.borrow_mut().push((identity.instance.clone(), hour / HOUR_NS));
+            None
+        };
+        store.advance(watermark, note).expect("an advance");
+        made.into_inner()
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_call_is_done_by_the_next() {
+        let store = Store { points_per_call: 15, ..Store::new(10, 26 * HOUR_NS, 1 << 20) };
+        for instance in ["a", "b", "c"] {
+            store.insert(points(instance, (0..10).map(|number| number * HOUR_NS / 10))).expect("room");
+        }
+        assert_eq!(advance(&store, HOUR_NS), [("a".to_owned(), 0), ("b".to_owned(), 0)]);
+        assert_eq!(advance(&store, HOUR_NS), [("c".to_owned(), 0)]);
+        assert_eq!(advance(&store, HOUR_NS + 1), []);
+    }
+
+    #[test]
+    fn the_oldest_hours_go_when_there_is_no_room_and_do_not_come_back() {
+        let store = Store::new(10, 26 * HOUR_NS, 1000);
+        for hour in 0..10 {
+            let times = (0..20).map(|number| hour * HOUR_NS + number * 1_234_567_891);
+            store.insert(points("a", times)).expect("room");
+        }
+        let clock = CLOCK.get(&()).expect("a clock").expect("one");
+        assert!(clock.bytes.values().sum::<u64>() <= 1000 && !clock.bytes.contains_key(&0), "{clock:?}");
+        let blocks = BLOCKS.scan().expect("blocks").len();
+        store.insert(points("a", [1])).expect("room");
+        assert_eq!(BLOCKS.scan().expect("blocks").len(), blocks);
+    }
+
+    #[test]
+    fn what_cannot_change_any_more_is_forgotten() {
+        let store = Store::new(10, 26 * HOUR_NS, 1 << 20);
+        store.insert(points("a", [1])).expect("room");
+        store.insert(points("b", [30 * HOUR_NS])).expect("room");
+        advance(&store, 31 * HOUR_NS);
+        let blocks: Vec<i64> = BLOCKS.scan().expect("blocks").iter().map(|((hour, _, _), _)| *hour).collect();
+        assert_eq!(blocks, [30 * HOUR_NS]);
+        let instances = INSTANCES.scan().expect("instances");
+        assert_eq!(instances.iter().map(|(_, one)| one.identity.instance.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(CLOCK.get(&()).expect("a clock").expect("one").instances, 1);
+    }
+
+    #[test]
+    fn times_at_the_ends_of_what_can_be_said_are_kept() {
+        let store = Store::new(10, 26 * HOUR_NS, 1 << 20);
+        store.insert(points("a", [i64::MIN, i64::MIN + 1, i64::MAX])).expect("room");
+        assert!(advance(&store, i64::MAX - 1).iter().any(|(instance, _)| instance == "a"));
+    }
 }

@@ -7,11 +7,14 @@ const HOLD_INTERVALS: i64 = 3;
 /// More than this is "over 80 %".
 const HIGH: f64 = 0.80;
 
-/// The points of a series: those of the window and the last one before it, in the order of time.
+/// The points of a series: those of the window and the last one before it, in the order of time; of a counter the first one
+/// after it, too.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
     /// What the values are.
     pub(crate) role: Role,
+    /// Whether the values are those of a counter, and the level is what it grows by in a second.
+    pub(crate) counter: bool,
     /// Values of one group add up, several groups are averaged: the logical CPU.
     pub(crate) group: String,
     /// Times in nanoseconds since 1970, and values.
@@ -46,10 +49,11 @@ struct Level {
 
 /// The numbers of the window from `start` to `end`; none if there is no point in it, or none that says how much was used.
 pub(crate) fn summarize(series: &[Series], start: i64, end: i64, interval_ns: i64) -> Option<Summary> {
-    if !series.iter().any(|series| series.points.last().is_some_and(|(time, _)| (start..end).contains(time))) {
+    let inside = |series: &Series| series.points.iter().any(|(time, _)| (start..end).contains(time));
+    if !series.iter().any(inside) {
         return None;
     }
-    let holds: Vec<Vec<Hold>> = series.iter().map(|series| holds(&series.points, start, end, interval_ns)).collect();
+    let holds: Vec<Vec<Hold>> = series.iter().map(|series| holds(series, start, end, interval_ns)).collect();
     let mut edges: Vec<i64> = holds.iter().flatten().flat_map(|hold| [hold.start, hold.end]).collect();
     edges.sort_unstable();
     edges.dedup();
@@ -71,8 +75,20 @@ pub(crate) fn summarize(series: &[Series], start: i64, end: i64, interval_ns: i6
 }
 
 /// Each point until the next one, at most three intervals of the series, as far as that is in the window.
-fn holds(points: &[(i64, f64)], start: i64, end: i64, interval_ns: i64) -> Vec<Hold> {
+///
+/// A counter has a level between two points that are not further apart; where it falls, it began anew.
+fn holds(series: &Series, start: i64, end: i64, interval_ns: i64) -> Vec<Hold> {
+    let points = series.points.as_slice();
     let longest = interval(points).unwrap_or(interval_ns).saturating_mul(HOLD_INTERVALS);
+    if series.counter {
+        let level = |pair: &[(i64, f64)]| {
+            let ((from, before), (to, after)) = (pair[0], pair[1]);
+            let length = to.saturating_sub(from);
+            let value = (after - before) / (length as f64 / 1e9);
+            (length <= longest && after >= before).then_some(Hold { start: from.max(start), end: to.min(end), value })
+        };
+        return points.windows(2).filter_map(level).filter(|hold| hold.start < hold.end).collect();
+    }
     let nexts = points.iter().skip(1).map(|(time, _)| *time).chain([i64::MAX]);
     let hold = |(&(time, value), next): (&(i64, f64), i64)| Hold {
         start: time.max(start),
@@ -172,7 +188,11 @@ mod tests {
 
     fn series(role: Role, group: &str, points: &[(i64, f64)]) -> Series {
         let points = points.iter().map(|(second, value)| (second * S, *value)).collect();
-        Series { role, group: group.to_owned(), points }
+        Series { role, counter: false, group: group.to_owned(), points }
+    }
+
+    fn counter(role: Role, points: &[(i64, f64)]) -> Series {
+        Series { counter: true, ..series(role, "", points) }
     }
 
     fn summary(series: &[Series]) -> Summary {
@@ -255,6 +275,30 @@ mod tests {
         let limit = series(Role::Limit, "", &regular(60, |_| 2.0));
         assert_eq!(summary(&[told.clone(), used.clone(), limit]).mean, 0.5);
         assert_eq!(summary(&[told, used]).mean, 0.9);
+    }
+
+    #[test]
+    fn a_counter_has_the_level_by_which_it_grows() {
+        // Two CPUs, of which half is used until 1800 and all from then on.
+        let used = |time: i64| (time.min(1800) + 2 * (time - 1800).max(0)) as f64;
+        let points = |value: &dyn Fn(i64) -> f64| {
+            (-1..=60).map(|minute| (minute * 60 + 30, value(minute * 60 + 30))).collect::<Vec<_>>()
+        };
+        let all = [counter(Role::Used, &points(&used)), counter(Role::Part, &points(&|time| 2.0 * time as f64))];
+        let found = summary(&all);
+        assert_eq!((found.covered_s, found.capacity, found.max), (3600.0, Some(2.0), 1.0));
+        assert!((found.mean - 0.75).abs() < 1e-9, "{}", found.mean);
+    }
+
+    #[test]
+    fn a_counter_that_falls_or_is_silent_has_no_level_meanwhile() {
+        let mut points: Vec<(i64, f64)> = (0..=360).map(|number| (number * 10, number as f64)).collect();
+        points[100..].iter_mut().for_each(|point| point.1 -= 100.0);
+        points.retain(|(time, _)| !(2000..3000).contains(time));
+        let found = summary(&[counter(Role::Ratio, &points)]);
+        // Ten seconds where it began anew, and from 1990 to 3000.
+        assert_eq!(found.covered_s, 3600.0 - 10.0 - 1010.0);
+        assert!((found.max - 0.1).abs() < 1e-9, "{}", found.max);
     }
 
     #[test]
