@@ -14,7 +14,7 @@ use weir_sdk::prelude::*;
 use config::Config;
 use names::{Columns, Rule};
 use row::Utilization;
-use store::{Gathered, Identity, Store};
+use store::{Gathered, Identity, MakeRow, Store};
 
 /// Nanoseconds of a second.
 const SECOND_NS: i64 = 1_000_000_000;
@@ -82,18 +82,24 @@ impl Processor for Measure {
             refused += u64::from(!usable);
         }
         count("points_unusable", refused);
-        self.store.insert(gathered)
+        self.store.insert(gathered, self.rows())
     }
 
     fn advance(&mut self, watermark: Timestamp) -> Result {
-        self.store.advance(watermark.0, |identity, unit, hour, series| {
-            let summary = timeline::summarize(series, hour, hour + HOUR_NS, self.interval_ns)?;
-            Some(Utilization::new(identity, unit, hour, &summary))
-        })
+        self.store.advance(watermark.0, self.rows())
     }
 }
 
-weir_sdk::plugin!(Measure, name = "utilization");
+impl Measure {
+    fn rows(&self) -> impl MakeRow {
+        |identity, unit, hour, series| {
+            let summary = timeline::summarize(series, hour, hour.saturating_add(HOUR_NS), self.interval_ns)?;
+            Some(Utilization::new(identity, unit, hour, &summary))
+        }
+    }
+}
+
+weir_sdk::plugin!(Measure);
 
 #[cfg(test)]
 mod tests;

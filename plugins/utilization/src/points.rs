@@ -163,7 +163,7 @@ mod tests {
     fn order_and_repetition_do_not_matter() {
         let points = samples();
         let mut packed = Packed::default();
-        assert!(points.iter().rev().map(|point| packed.merge(&[*point])).all(|changed| changed));
+        assert!(points.iter().rev().all(|point| packed.merge(&[*point])));
         assert!(!packed.merge(&points));
         assert_eq!(packed, Packed::new(&points));
     }

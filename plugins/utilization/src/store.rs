@@ -17,9 +17,13 @@ const BLOCK_NS: i64 = HOUR_NS / 6;
 /// So many series of one resource: a host with 128 CPUs has fewer.
 const SERIES_MAX: usize = 1024;
 /// A call computes rows of about so many points, which takes a fraction of the time that it has; the next one goes on.
-const POINTS_PER_CALL: i64 = 200_000;
-/// Hours beyond those that may still change: the open ones, and some for clocks that are ahead.
-const HOURS_AHEAD: usize = 48;
+const POINTS_PER_CALL: i64 = 300_000;
+/// What an hour's row costs besides its points, in points.
+const POINTS_PER_ROW: i64 = 100;
+/// A call forgets about so many bytes of old hours.
+const BYTES_FORGOTTEN_PER_CALL: u64 = 2 << 20;
+/// So many hours are kept, whatever is in them: a year, sent at once.
+const HOURS_MAX: usize = 366 * 24;
 /// What an entry of the state takes besides its value.
 const ENTRY_BYTES: u64 = 48;
 
@@ -29,6 +33,8 @@ struct Clock {
     watermark: Option<i64>,
     /// Whether there is an hour that has ended and whose row is not up to date.
     pending: bool,
+    /// Whether there may be something to forget.
+    expiring: bool,
     /// Bytes of points by the start of their hour.
     bytes: BTreeMap<i64, u64>,
     /// The end of the newest hour that was given up before its time: points before it come too late.
@@ -55,6 +61,9 @@ struct Instance {
     last: i64,
 }
 
+/// Points as they came, by the key of their series.
+type BySeries = BTreeMap<String, Vec<(i64, f64)>>;
+/// The points that are kept of ten minutes, by the key of their series.
 type Block = BTreeMap<String, Packed>;
 
 const CLOCK: State<(), Clock> = State::named("clock");
@@ -90,8 +99,8 @@ impl Gathered {
     }
 
     /// The points not before `oldest`, by hour, block and series.
-    fn blocks(&self, oldest: i64) -> BTreeMap<(i64, u32), BTreeMap<String, Vec<(i64, f64)>>> {
-        let mut blocks: BTreeMap<_, BTreeMap<String, Vec<(i64, f64)>>> = BTreeMap::new();
+    fn blocks(&self, oldest: i64) -> BTreeMap<(i64, u32), BySeries> {
+        let mut blocks: BTreeMap<_, BySeries> = BTreeMap::new();
         for (series, time, value) in self.points.iter().filter(|(_, time, _)| *time >= oldest) {
             let hour = hour_of(*time);
             let block = time.saturating_sub(hour) / BLOCK_NS;
@@ -105,6 +114,11 @@ fn size(block: &Block) -> u64 {
     let series = block.iter().map(|(name, points)| name.len() as u64 + points.size() + 8);
     ENTRY_BYTES + series.sum::<u64>()
 }
+
+/// Makes the row of an instance, with its unit, for the hour that starts there, from the points of its series.
+pub(crate) trait MakeRow: Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<Utilization> {}
+
+impl<F: Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<Utilization>> MakeRow for F {}
 
 /// The plugin's state, within its limits.
 pub(crate) struct Store {
@@ -120,7 +134,7 @@ impl Store {
     }
 
     /// Keeps the points of a batch. A point that is known changes nothing.
-    pub(crate) fn insert(&self, gathered: BTreeMap<Identity, Gathered>) -> Result {
+    pub(crate) fn insert(&self, gathered: BTreeMap<Identity, Gathered>, row: impl MakeRow) -> Result {
         let mut clock = CLOCK.get(&())?.unwrap_or_default();
         let before = clock.clone();
         let oldest = clock.watermark.map(|watermark| watermark.saturating_sub(self.restate_ns));
@@ -138,7 +152,7 @@ impl Store {
                 merge(&mut clock, hour, number, block, series)?;
             }
         }
-        self.evict(&mut clock)?;
+        self.evict(&mut clock, &row)?;
         if clock == before { Ok(()) } else { CLOCK.put(&(), &clock) }
     }
 
@@ -178,11 +192,15 @@ impl Store {
         Ok(Some(number))
     }
 
-    /// Gives up the oldest hours while there is more than may be kept.
-    fn evict(&self, clock: &mut Clock) -> Result {
-        let hours_max = (self.restate_ns / HOUR_NS) as usize + HOURS_AHEAD;
-        while clock.bytes.values().sum::<u64>() > self.bytes_max || clock.bytes.len() > hours_max {
-            let Some((hour, _)) = clock.bytes.pop_first() else { break };
+    /// Gives up the oldest hours while there is more than may be kept. Their rows are emitted as they are.
+    fn evict(&self, clock: &mut Clock, row: &impl MakeRow) -> Result {
+        let mut bytes: u64 = clock.bytes.values().sum();
+        while bytes > self.bytes_max || clock.bytes.len() > HOURS_MAX {
+            let Some((hour, size)) = clock.bytes.pop_first() else { break };
+            bytes -= size;
+            for (key, _) in CHANGED.scan_prefix(&hour)? {
+                update(key, row)?;
+            }
             forget(hour)?;
             // What is left of its points would make another row than all of them did.
             clock.evicted = clock.evicted.max(Some(hour.saturating_add(HOUR_NS)));
@@ -192,32 +210,34 @@ impl Store {
     }
 
     /// Event time has passed a point: emits the rows that `row` makes of the hours that ended and changed.
-    pub(crate) fn advance(
-        &self,
-        watermark: i64,
-        row: impl Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<Utilization>,
-    ) -> Result {
+    pub(crate) fn advance(&self, watermark: i64, row: impl MakeRow) -> Result {
         let mut clock = CLOCK.get(&())?.unwrap_or_default();
         let before = clock.watermark;
         let watermark = before.map_or(watermark, |before| before.max(watermark));
         let ended = before.is_none_or(|before| hour_of(before) != hour_of(watermark));
         clock.watermark = Some(watermark);
         if ended || clock.pending {
-            clock.pending = emit_changed(watermark, self.points_per_call, row)?;
-        }
-        if ended {
-            self.expire(&mut clock, watermark)?;
+            clock.pending = emit_changed(watermark, self.points_per_call, &row)?;
+            clock.expiring |= ended;
+        } else if clock.expiring {
+            clock.expiring = self.expire(&mut clock, watermark)?;
         }
         CLOCK.put(&(), &clock)
     }
 
-    /// Forgets hours that cannot change any more, and instances of which nothing is left.
-    fn expire(&self, clock: &mut Clock, watermark: i64) -> Result {
+    /// Forgets hours that cannot change any more or, where there are none, the instances of which nothing is left; whether
+    /// there may be more. It has a call for itself, as the rows have.
+    fn expire(&self, clock: &mut Clock, watermark: i64) -> Result<bool> {
         // The hour before the oldest that may change says what held when that one began.
         let oldest = hour_of(watermark.saturating_sub(self.restate_ns)).saturating_sub(HOUR_NS);
-        let kept = clock.bytes.split_off(&oldest);
-        for hour in std::mem::replace(&mut clock.bytes, kept).into_keys() {
+        let mut forgotten = 0;
+        while let Some(first) = clock.bytes.first_entry().filter(|first| *first.key() < oldest) {
+            let (hour, size) = first.remove_entry();
             forget(hour)?;
+            forgotten += size;
+            if forgotten > BYTES_FORGOTTEN_PER_CALL {
+                return Ok(true);
+            }
         }
         for (number, instance) in INSTANCES.scan()? {
             if instance.last < oldest {
@@ -227,7 +247,7 @@ impl Store {
                 clock.instances = clock.instances.saturating_sub(1);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -279,39 +299,39 @@ fn forget(hour: i64) -> Result {
 }
 
 /// Emits the changed rows of the hours that ended; whether there are more than fit into a call.
-fn emit_changed(
-    watermark: i64,
-    mut left: i64,
-    row: impl Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<Utilization>,
-) -> Result<bool> {
+fn emit_changed(watermark: i64, mut left: i64, row: &impl MakeRow) -> Result<bool> {
     for (key, _) in CHANGED.scan()? {
-        let (hour, number) = key;
-        if hour.saturating_add(HOUR_NS) > watermark {
+        if key.0.saturating_add(HOUR_NS) > watermark {
             return Ok(false);
         }
         if left <= 0 {
             return Ok(true);
         }
-        CHANGED.delete(&key);
-        let Some(instance) = INSTANCES.get(&number)? else { continue };
-        let series = series_of(hour, number)?;
-        left -= 1 + series.iter().map(|series| series.points.len() as i64).sum::<i64>();
-        let unit =
-            [Role::Limit, Role::Part, Role::Used, Role::Ratio].map(|role| instance.units[role as usize].as_deref());
-        let row = row(&instance.identity, unit.into_iter().flatten().next(), hour, &series);
-        // An hour that has no row yet may get one by a point of the hour beside it.
-        let digest = row.as_ref().map_or(NO_ROW, Utilization::digest);
-        if EMITTED.get(&key)? != Some(digest) {
-            row.iter().try_for_each(emit)?;
-            EMITTED.put(&key, &digest)?;
-        }
+        left -= update(key, row)?;
     }
     Ok(false)
 }
 
+/// Computes the row of an hour of an instance and emits it if it is another one than before; what that cost, in points.
+fn update(key: (i64, u64), row: &impl MakeRow) -> Result<i64> {
+    let (hour, number) = key;
+    CHANGED.delete(&key);
+    let Some(instance) = INSTANCES.get(&number)? else { return Ok(0) };
+    let series = series_of(hour, number)?;
+    let unit = [Role::Limit, Role::Part, Role::Used, Role::Ratio].map(|role| instance.units[role as usize].as_deref());
+    let row = row(&instance.identity, unit.into_iter().flatten().next(), hour, &series);
+    // An hour that has no row yet may get one by a point of the hour beside it.
+    let digest = row.as_ref().map_or(NO_ROW, Utilization::digest);
+    if EMITTED.get(&key)? != Some(digest) {
+        row.iter().try_for_each(emit)?;
+        EMITTED.put(&key, &digest)?;
+    }
+    Ok(POINTS_PER_ROW + series.iter().map(|series| series.points.len() as i64).sum::<i64>())
+}
+
 /// The points of an instance in an hour, each series with the last one before it and, of a counter, the first one after it.
 fn series_of(hour: i64, number: u64) -> Result<Vec<Series>> {
-    let mut all: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
+    let mut all = BySeries::new();
     for (_, block) in BLOCKS.scan_prefix(&(hour.saturating_sub(HOUR_NS), number))? {
         for (name, packed) in block {
             if let Some(last) = packed.points().pop() {
@@ -360,23 +380,33 @@ mod tests {
         BTreeMap::from([(identity(instance), found)])
     }
 
-    /// The instances whose rows were made, with the hours.
-    fn advance(store: &Store, watermark: i64) -> Vec<(String, i64)> {
-        let made = RefCell::default();
-        let note = |identity: &Identity, _: Option<&str>, hour: i64, _: &[Series]| {
-            let made: &RefCell<Vec<_>> = &made;
+    /// What the rows were made of: instances and hours.
+    type Made = RefCell<Vec<(String, i64)>>;
+
+    fn note(made: &Made) -> impl MakeRow {
+        |identity: &Identity, _: Option<&str>, hour: i64, _: &[Series]| {
             made.borrow_mut().push((identity.instance.clone(), hour / HOUR_NS));
             None
-        };
-        store.advance(watermark, note).expect("an advance");
+        }
+    }
+
+    fn insert(store: &Store, instance: &str, times: impl IntoIterator<Item = i64>) -> Vec<(String, i64)> {
+        let made = Made::default();
+        store.insert(points(instance, times), note(&made)).expect("room");
+        made.into_inner()
+    }
+
+    fn advance(store: &Store, watermark: i64) -> Vec<(String, i64)> {
+        let made = Made::default();
+        store.advance(watermark, note(&made)).expect("an advance");
         made.into_inner()
     }
 
     #[test]
     fn what_does_not_fit_into_a_call_is_done_by_the_next() {
-        let store = Store { points_per_call: 15, ..Store::new(10, 26 * HOUR_NS, 1 << 20) };
+        let store = Store { points_per_call: 150, ..Store::new(10, 26 * HOUR_NS, 1 << 20) };
         for instance in ["a", "b", "c"] {
-            store.insert(points(instance, (0..10).map(|number| number * HOUR_NS / 10))).expect("room");
+            insert(&store, instance, (0..10).map(|number| number * HOUR_NS / 10));
         }
         assert_eq!(advance(&store, HOUR_NS), [("a".to_owned(), 0), ("b".to_owned(), 0)]);
         assert_eq!(advance(&store, HOUR_NS), [("c".to_owned(), 0)]);
@@ -386,23 +416,25 @@ mod tests {
     #[test]
     fn the_oldest_hours_go_when_there_is_no_room_and_do_not_come_back() {
         let store = Store::new(10, 26 * HOUR_NS, 1000);
+        let mut made = Vec::new();
         for hour in 0..10 {
             let times = (0..20).map(|number| hour * HOUR_NS + number * 1_234_567_891);
-            store.insert(points("a", times)).expect("room");
+            made.extend(insert(&store, "a", times));
         }
+        assert_eq!(made[..2], [("a".to_owned(), 0), ("a".to_owned(), 1)]);
         let clock = CLOCK.get(&()).expect("a clock").expect("one");
         assert!(clock.bytes.values().sum::<u64>() <= 1000 && !clock.bytes.contains_key(&0), "{clock:?}");
         let blocks = BLOCKS.scan().expect("blocks").len();
-        store.insert(points("a", [1])).expect("room");
+        insert(&store, "a", [1]);
         assert_eq!(BLOCKS.scan().expect("blocks").len(), blocks);
     }
 
     #[test]
     fn what_cannot_change_any_more_is_forgotten() {
         let store = Store::new(10, 26 * HOUR_NS, 1 << 20);
-        store.insert(points("a", [1])).expect("room");
-        store.insert(points("b", [30 * HOUR_NS])).expect("room");
-        advance(&store, 31 * HOUR_NS);
+        insert(&store, "a", [1]);
+        insert(&store, "b", [30 * HOUR_NS]);
+        (0..3).for_each(|call| _ = advance(&store, 31 * HOUR_NS + call));
         let blocks: Vec<i64> = BLOCKS.scan().expect("blocks").iter().map(|((hour, _, _), _)| *hour).collect();
         assert_eq!(blocks, [30 * HOUR_NS]);
         let instances = INSTANCES.scan().expect("instances");
@@ -413,7 +445,7 @@ mod tests {
     #[test]
     fn times_at_the_ends_of_what_can_be_said_are_kept() {
         let store = Store::new(10, 26 * HOUR_NS, 1 << 20);
-        store.insert(points("a", [i64::MIN, i64::MIN + 1, i64::MAX])).expect("room");
+        insert(&store, "a", [i64::MIN, i64::MIN + 1, i64::MAX]);
         assert!(advance(&store, i64::MAX - 1).iter().any(|(instance, _)| instance == "a"));
     }
 }
