@@ -49,7 +49,8 @@ pub(crate) struct Metric {
     pub(crate) resource: String,
     /// What its values are.
     pub(crate) role: Role,
-    /// Takes only points whose attribute has one of these values. A point without the attribute is taken too, but for parts.
+    /// Takes only points whose attribute has one of these values. A point without the attribute is taken too, but for
+    /// parts.
     #[serde(default, rename = "where")]
     pub(crate) only: BTreeMap<String, Vec<String>>,
     /// Leaves out points whose attribute has one of these values.

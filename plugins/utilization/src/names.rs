@@ -212,8 +212,8 @@ impl Columns {
         Some(texts?.join("/"))
     }
 
-    /// Time and value of a row; none where it says nothing of a level: a counter that is not expected, or none that is, a
-    /// change, a histogram, no number, less than nothing.
+    /// Time and value of a row; none where it says nothing of a level: a counter that is not expected, or none that is,
+    /// a change, a histogram, no number, less than nothing.
     pub(crate) fn point(&self, rule: &Rule, row: usize) -> Option<(i64, f64)> {
         let fits = match self.kind.get(row)? {
             "gauge" => !rule.counter,

@@ -1,12 +1,11 @@
 //! Points of a series, packed: about ten bytes each, two where neither the interval nor the value changes.
 
-use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// Points in the order of time, one for each time.
 ///
-/// Times are stored as the change of their distance and values as what differs in their bits, both in as many groups of 7
-/// bits as they need.
+/// Times are stored as the change of their distance and values as what differs in their bits, both in as many groups of
+/// 7 bits as they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Packed(Vec<u8>);
 
@@ -24,11 +23,6 @@ impl Packed {
             (time, distance, bits) = (next, apart, value.to_bits());
         }
         Self(bytes)
-    }
-
-    /// How many bytes it takes in the state.
-    pub(crate) fn size(&self) -> u64 {
-        (self.0.len() as u64 * 4).div_ceil(3)
     }
 
     /// The first point.
@@ -52,8 +46,8 @@ impl Packed {
         points
     }
 
-    /// Adds points in any order; whether that changed anything. Of two values for one time the greater stays, so that it does
-    /// not matter which came first.
+    /// Adds points in any order; whether that changed anything. Of two values for one time the greater stays, so that
+    /// it does not matter which came first.
     pub(crate) fn merge(&mut self, new: &[(i64, f64)]) -> bool {
         let known = self.points();
         let mut all: Vec<(i64, f64)> = known.iter().chain(new).copied().collect();
@@ -88,42 +82,37 @@ fn read(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// State is JSON: six bits a character, of those that JSON leaves as they are.
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// The points of a block of time, by the key of their series, as they lie in the state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Block(pub(crate) BTreeMap<String, Packed>);
 
-impl Serialize for Packed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(self.0.len() * 4 / 3 + 3);
-        for bytes in self.0.chunks(3) {
-            let group = bytes.iter().fold(0, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - bytes.len()));
-            let digit = |place: usize| char::from(DIGITS[(group >> (18 - 6 * place)) as usize & 63]);
-            text.extend((0..=bytes.len()).map(digit));
-        }
-        serializer.serialize_str(&text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Packed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-        for digits in text.as_bytes().chunks(4) {
-            let mut group = 0;
-            for &digit in digits {
-                let value = match digit {
-                    b'A'..=b'Z' => digit - b'A',
-                    b'a'..=b'z' => digit - b'a' + 26,
-                    b'0'..=b'9' => digit - b'0' + 52,
-                    b'-' => 62,
-                    b'_' => 63,
-                    _ => return Err(D::Error::custom("no packed points")),
-                };
-                group = group << 6 | u32::from(value);
+impl Block {
+    /// Each series as its key and its points, the length before each.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.0.iter().map(|(key, packed)| key.len() + packed.0.len() + 4).sum());
+        for (key, packed) in &self.0 {
+            for piece in [key.as_bytes(), packed.0.as_slice()] {
+                write(&mut bytes, piece.len() as u64);
+                bytes.extend_from_slice(piece);
             }
-            group <<= 6 * (4 - digits.len());
-            bytes.extend(&group.to_be_bytes()[1..digits.len().max(1)]);
         }
-        Ok(Self(bytes))
+        bytes
+    }
+
+    /// The block; none if the bytes are of none.
+    pub(crate) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut block = Self::default();
+        while !bytes.is_empty() {
+            let mut piece = || {
+                let length = usize::try_from(read(&mut bytes)?).ok()?;
+                let (piece, rest) = bytes.split_at_checked(length)?;
+                bytes = rest;
+                Some(piece.to_vec())
+            };
+            let key = String::from_utf8(piece()?).ok()?;
+            block.0.insert(key, Packed(piece()?));
+        }
+        Some(block)
     }
 }
 
@@ -143,9 +132,11 @@ mod tests {
     fn points_are_read_back_bit_by_bit() {
         let points = [samples(), vec![(i64::MIN, 1.0), (0, 2.0), (i64::MAX, f64::MAX)]];
         for points in points {
-            let state = weir_sdk::State::<u32, Packed>::named("packed");
-            state.put(&1, &Packed::new(&points)).expect("room");
-            let read = state.get(&1).expect("packed points").expect("a value");
+            let block =
+                Block(BTreeMap::from([("a".to_owned(), Packed::new(&points)), ("b".to_owned(), Packed::default())]));
+            let read = Block::from_bytes(&block.to_bytes()).expect("a block");
+            assert_eq!(read, block);
+            let read = &read.0["a"];
             let bits =
                 |points: &[(i64, f64)]| points.iter().map(|(time, value)| (*time, value.to_bits())).collect::<Vec<_>>();
             assert_eq!(bits(&read.points()), bits(&points));
@@ -157,6 +148,12 @@ mod tests {
     fn regular_points_of_one_value_take_two_bytes() {
         let points: Vec<_> = (0..100).map(|number| (number * 10 * S, 0.25)).collect();
         assert!(Packed::new(&points).0.len() < 220, "{}", Packed::new(&points).0.len());
+    }
+
+    #[test]
+    fn bytes_that_are_cut_short_are_no_block() {
+        let bytes = Block(BTreeMap::from([("a".to_owned(), Packed::new(&samples()))])).to_bytes();
+        assert!((1..bytes.len()).all(|length| Block::from_bytes(&bytes[..length]).is_none()));
     }
 
     #[test]

@@ -7,10 +7,11 @@ use weir_sdk::prelude::*;
 use crate::store::Identity;
 use crate::timeline::Summary;
 
-/// How much of a resource was used in an hour: of the CPU of a host, the memory of a container, the connections of a pool.
+/// How much of a resource was used in an hour: of the CPU of a host, the memory of a container, the connections of a
+/// pool.
 ///
-/// All numbers are weighted by time: a measurement counts until the next one of its series, at most three times the series'
-/// interval. Where nothing was measured nothing is assumed, which `coverage` shows.
+/// All numbers are weighted by time: a measurement counts until the next one of its series, at most three times the
+/// series' interval. Where nothing was measured nothing is assumed, which `coverage` shows.
 #[derive(Clone, Debug, PartialEq, Row)]
 #[row(
     table = "utilization",
@@ -29,10 +30,11 @@ pub(crate) struct Utilization {
     pub(crate) instance: String,
     /// Start of the hour, which ends where the next one starts.
     pub(crate) window_start: Timestamp,
-    /// Share used on average over the time that is covered: used / limit, 0 to 1; above 1 where more than the limit was used.
+    /// Share used on average over the time that is covered: used / limit, 0 to 1; above 1 where more than the limit was
+    /// used.
     pub(crate) mean: f64,
-    /// Share used that was exceeded in 5 % of the time that is covered; interpolated as by percentile_cont, to which it is
-    /// equal where measurements are evenly spaced.
+    /// Share used that was exceeded in 5 % of the time that is covered; interpolated as by percentile_cont, to which it
+    /// is equal where measurements are evenly spaced.
     pub(crate) p95: f64,
     /// Greatest share used.
     pub(crate) max: f64,

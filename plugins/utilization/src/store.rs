@@ -1,14 +1,15 @@
 //! The points that are kept, in the plugin's state: what came before a fault or out of its order is not lost.
 //!
-//! An hour's row is computed from its points once event time has passed its end, and again when a late point changes them.
-//! Points lie in blocks of ten minutes, so that a new one rewrites little.
+//! An hour's row is computed from its points once event time has passed its end, and again when a late point changes
+//! them. Points lie in blocks of ten minutes, so that a new one rewrites little.
 
 use std::collections::BTreeMap;
 
+use weir_sdk::BytesState;
 use weir_sdk::prelude::*;
 
 use crate::names::{Role, SeriesName};
-use crate::points::Packed;
+use crate::points::{Block, Packed};
 use crate::row::Utilization;
 use crate::timeline::Series;
 use crate::{HOUR_NS, hour_of};
@@ -63,15 +64,13 @@ struct Instance {
 
 /// Points as they came, by the key of their series.
 type BySeries = BTreeMap<String, Vec<(i64, f64)>>;
-/// The points that are kept of ten minutes, by the key of their series.
-type Block = BTreeMap<String, Packed>;
 
 const CLOCK: State<(), Clock> = State::named("clock");
 /// Environment, service, resource, instance → number.
 const NUMBERS: State<(String, String, String, String), u64> = State::named("numbers");
 const INSTANCES: State<u64, Instance> = State::named("instances");
 /// Hour, number of the instance, block of the hour → points by series.
-const BLOCKS: State<(i64, u64, u32), Block> = State::named("blocks");
+const BLOCKS: BytesState<(i64, u64, u32)> = BytesState::named("blocks");
 /// Hours of instances whose row is not up to date.
 const CHANGED: State<(i64, u64), bool> = State::named("changed");
 const NO_ROW: u64 = 0;
@@ -110,9 +109,16 @@ impl Gathered {
     }
 }
 
-fn size(block: &Block) -> u64 {
-    let series = block.iter().map(|(name, points)| name.len() as u64 + points.size() + 8);
-    ENTRY_BYTES + series.sum::<u64>()
+fn block_of(bytes: &[u8]) -> Result<Block> {
+    Block::from_bytes(bytes).ok_or_else(|| Error::new("state \"blocks\" holds what is no block of points"))
+}
+
+/// Hands over the points that are kept of an instance for an hour, block by block and series by series.
+fn each_series(hour: i64, number: u64, mut each: impl FnMut(String, Packed)) -> Result {
+    BLOCKS.each(&(hour, number), |_, bytes| {
+        block_of(&bytes)?.0.into_iter().for_each(|(name, packed)| each(name, packed));
+        Ok(())
+    })
 }
 
 /// Makes the row of an instance, with its unit, for the hour that starts there, from the points of its series.
@@ -225,8 +231,8 @@ impl Store {
         CLOCK.put(&(), &clock)
     }
 
-    /// Forgets hours that cannot change any more or, where there are none, the instances of which nothing is left; whether
-    /// there may be more. It has a call for itself, as the rows have.
+    /// Forgets hours that cannot change any more or, where there are none, the instances of which nothing is left;
+    /// whether there may be more. It has a call for itself, as the rows have.
     fn expire(&self, clock: &mut Clock, watermark: i64) -> Result<bool> {
         // The hour before the oldest that may change says what held when that one began.
         let oldest = hour_of(watermark.saturating_sub(self.restate_ns)).saturating_sub(HOUR_NS);
@@ -254,9 +260,9 @@ impl Store {
 /// Adds points to a block, and notes whose row that changes.
 fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap<String, Vec<(i64, f64)>>) -> Result {
     let key = (hour, number, block);
-    let known = BLOCKS.get(&key)?;
-    let size_before = known.as_ref().map_or(0, size);
-    let mut points = known.unwrap_or_default();
+    let known = BLOCKS.get(&key);
+    let size_before = known.as_ref().map_or(0, |bytes| ENTRY_BYTES + bytes.len() as u64);
+    let mut points = block_of(&known.unwrap_or_default())?.0;
     let (mut changed, mut starts, mut overflow) = (false, false, 0);
     for (name, new) in series {
         if points.len() >= SERIES_MAX && !points.contains_key(&name) {
@@ -273,9 +279,10 @@ fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap
     if !changed {
         return Ok(());
     }
-    BLOCKS.put(&key, &points)?;
+    let stored = Block(points).to_bytes();
+    BLOCKS.put(&key, &stored)?;
     let bytes = clock.bytes.entry(hour).or_default();
-    *bytes = bytes.saturating_sub(size_before) + size(&points);
+    *bytes = bytes.saturating_sub(size_before) + ENTRY_BYTES + stored.len() as u64;
     CHANGED.put(&(hour, number), &true)?;
     let next = hour.saturating_add(HOUR_NS);
     // The row of the hour after was made with the last point of this one, that of the hour before with its first.
@@ -292,7 +299,12 @@ fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap
 }
 
 fn forget(hour: i64) -> Result {
-    BLOCKS.scan_prefix(&hour)?.iter().for_each(|(key, _)| BLOCKS.delete(key));
+    let mut blocks = Vec::new();
+    BLOCKS.each(&hour, |key, _| {
+        blocks.push(key);
+        Ok(())
+    })?;
+    blocks.iter().for_each(|key| BLOCKS.delete(key));
     CHANGED.scan_prefix(&hour)?.iter().for_each(|(key, _)| CHANGED.delete(key));
     EMITTED.scan_prefix(&hour)?.iter().for_each(|(key, _)| EMITTED.delete(key));
     Ok(())
@@ -329,30 +341,23 @@ fn update(key: (i64, u64), row: &impl MakeRow) -> Result<i64> {
     Ok(POINTS_PER_ROW + series.iter().map(|series| series.points.len() as i64).sum::<i64>())
 }
 
-/// The points of an instance in an hour, each series with the last one before it and, of a counter, the first one after it.
+/// The points of an instance in an hour, each series with the last one before it and, of a counter, the first one after
+/// it.
 fn series_of(hour: i64, number: u64) -> Result<Vec<Series>> {
     let mut all = BySeries::new();
-    for (_, block) in BLOCKS.scan_prefix(&(hour.saturating_sub(HOUR_NS), number))? {
-        for (name, packed) in block {
-            if let Some(last) = packed.points().pop() {
-                all.insert(name, vec![last]);
-            }
+    each_series(hour.saturating_sub(HOUR_NS), number, |name, packed| {
+        if let Some(last) = packed.points().pop() {
+            all.insert(name, vec![last]);
         }
-    }
-    for (_, block) in BLOCKS.scan_prefix(&(hour, number))? {
-        for (name, packed) in block {
-            all.entry(name).or_default().extend(packed.points());
-        }
-    }
+    })?;
+    each_series(hour, number, |name, packed| all.entry(name).or_default().extend(packed.points()))?;
     let mut firsts: BTreeMap<String, (i64, f64)> = BTreeMap::new();
     if all.keys().any(|name| SeriesName::of_key(name).is_some_and(|(_, counter, _)| counter)) {
-        for (_, block) in BLOCKS.scan_prefix(&(hour.saturating_add(HOUR_NS), number))? {
-            for (name, packed) in block {
-                if let Some(first) = packed.first() {
-                    firsts.entry(name).or_insert(first);
-                }
+        each_series(hour.saturating_add(HOUR_NS), number, |name, packed| {
+            if let Some(first) = packed.first() {
+                firsts.entry(name).or_insert(first);
             }
-        }
+        })?;
     }
     let series = all.into_iter().filter_map(|(name, mut points)| {
         let (role, counter, group) = SeriesName::of_key(&name)?;
@@ -402,6 +407,11 @@ mod tests {
         made.into_inner()
     }
 
+    /// The hours of which there are blocks.
+    fn hours() -> Vec<i64> {
+        BLOCKS.first(1000).expect("blocks").iter().map(|((hour, _, _), _)| *hour).collect()
+    }
+
     #[test]
     fn what_does_not_fit_into_a_call_is_done_by_the_next() {
         let store = Store { points_per_call: 150, ..Store::new(10, 26 * HOUR_NS, 1 << 20) };
@@ -415,7 +425,7 @@ mod tests {
 
     #[test]
     fn the_oldest_hours_go_when_there_is_no_room_and_do_not_come_back() {
-        let store = Store::new(10, 26 * HOUR_NS, 1000);
+        let store = Store::new(10, 26 * HOUR_NS, 800);
         let mut made = Vec::new();
         for hour in 0..10 {
             let times = (0..20).map(|number| hour * HOUR_NS + number * 1_234_567_891);
@@ -423,10 +433,10 @@ mod tests {
         }
         assert_eq!(made[..2], [("a".to_owned(), 0), ("a".to_owned(), 1)]);
         let clock = CLOCK.get(&()).expect("a clock").expect("one");
-        assert!(clock.bytes.values().sum::<u64>() <= 1000 && !clock.bytes.contains_key(&0), "{clock:?}");
-        let blocks = BLOCKS.scan().expect("blocks").len();
+        assert!(clock.bytes.values().sum::<u64>() <= 800 && !clock.bytes.contains_key(&0), "{clock:?}");
+        let before = hours();
         insert(&store, "a", [1]);
-        assert_eq!(BLOCKS.scan().expect("blocks").len(), blocks);
+        assert_eq!(hours(), before);
     }
 
     #[test]
@@ -435,8 +445,7 @@ mod tests {
         insert(&store, "a", [1]);
         insert(&store, "b", [30 * HOUR_NS]);
         (0..3).for_each(|call| _ = advance(&store, 31 * HOUR_NS + call));
-        let blocks: Vec<i64> = BLOCKS.scan().expect("blocks").iter().map(|((hour, _, _), _)| *hour).collect();
-        assert_eq!(blocks, [30 * HOUR_NS]);
+        assert_eq!(hours(), [30 * HOUR_NS]);
         let instances = INSTANCES.scan().expect("instances");
         assert_eq!(instances.iter().map(|(_, one)| one.identity.instance.as_str()).collect::<Vec<_>>(), ["b"]);
         assert_eq!(CLOCK.get(&()).expect("a clock").expect("one").instances, 1);

@@ -1,4 +1,5 @@
-//! What an hour of measurements says: pure, from the points alone, so that their order and number of arrivals do not matter.
+//! What an hour of measurements says: pure, from the points alone, so that their order and number of arrivals do not
+//! matter.
 
 use crate::names::Role;
 
@@ -7,8 +8,8 @@ const HOLD_INTERVALS: i64 = 3;
 /// More than this is "over 80 %".
 const HIGH: f64 = 0.80;
 
-/// The points of a series: those of the window and the last one before it, in the order of time; of a counter the first one
-/// after it, too.
+/// The points of a series: those of the window and the last one before it, in the order of time; of a counter the first
+/// one after it, too.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
     /// What the values are.
@@ -47,7 +48,8 @@ struct Level {
     capacity: Option<f64>,
 }
 
-/// The numbers of the window from `start` to `end`; none if there is no point in it, or none that says how much was used.
+/// The numbers of the window from `start` to `end`; none if there is no point in it, or none that says how much was
+/// used.
 pub(crate) fn summarize(series: &[Series], start: i64, end: i64, interval_ns: i64) -> Option<Summary> {
     let inside = |series: &Series| series.points.iter().any(|(time, _)| (start..end).contains(time));
     if !series.iter().any(inside) {
@@ -158,8 +160,8 @@ impl<'a> Sweep<'a> {
 
 /// The value below which lies that share of the weight.
 ///
-/// Each value stands in the middle of its weight and what lies between two is interpolated, from the first middle to the
-/// last. With equal weights that is SQL's `percentile_cont`.
+/// Each value stands in the middle of its weight and what lies between two is interpolated, from the first middle to
+/// the last. With equal weights that is SQL's `percentile_cont`.
 fn percentile(samples: &mut [(f64, f64)], share: f64) -> f64 {
     samples.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut before = 0.0;

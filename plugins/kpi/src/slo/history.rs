@@ -1,4 +1,5 @@
-//! What a service's requests were, slot by slot, and hour by hour where the slots are no longer kept; sums of any window.
+//! What a service's requests were, slot by slot, and hour by hour where the slots are no longer kept; sums of any
+//! window.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Sub;
@@ -33,8 +34,8 @@ pub(crate) struct Hour {
     pub(crate) planned_bad: f64,
 }
 
-/// Sums in 2^-20 of a request: whole numbers, so that a sum is the same whatever was added first and nothing is lost when a
-/// window moves. They wrap around; a difference is right while it is below 8.8e12 requests.
+/// Sums in 2^-20 of a request: whole numbers, so that a sum is the same whatever was added first and nothing is lost
+/// when a window moves. They wrap around; a difference is right while it is below 8.8e12 requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sums {
     valid: i64,
@@ -146,8 +147,8 @@ pub(super) struct Cursor(usize);
 impl History {
     /// A history of slots and, before them, hours, in any order. Slots of one start are added up.
     ///
-    /// An hour of which there is any slot is taken from its slots, so they are kept or given up by whole hours. Of an hour
-    /// without slots that a window cuts, the window has the share of its time.
+    /// An hour of which there is any slot is taken from its slots, so they are kept or given up by whole hours. Of an
+    /// hour without slots that a window cuts, the window has the share of its time.
     pub(crate) fn new(hours: impl IntoIterator<Item = Hour>, slots: impl IntoIterator<Item = Slot>) -> Self {
         let mut ordered: BTreeMap<i64, (i64, Sums)> = BTreeMap::new();
         let mut detailed = BTreeSet::new();

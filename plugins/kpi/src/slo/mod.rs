@@ -1,14 +1,16 @@
-//! Service level objectives: hourly good and valid requests, the error budget that is left, and multi-window burn rates.
+//! Service level objectives: hourly good and valid requests, the error budget that is left, and multi-window burn
+//! rates.
 //!
-//! A burn rate is how many times faster than allowed the error budget goes: the bad share of a window, divided by the share
-//! that the objective allows. A rule fires while it is high in a long window (it matters) and in a short one (it still
-//! goes on), and clears as soon as either stops.
+//! A burn rate is how many times faster than allowed the error budget goes: the bad share of a window, divided by the
+//! share that the objective allows. A rule fires while it is high in a long window (it matters) and in a short one (it
+//! still goes on), and clears as soon as either stops.
 //!
-//! All of it is a function of the slots: whether a rule fires at the end of a slot depends on the slots before that end and on
-//! nothing that was computed earlier. So any range of hours can be computed again, in any order, with the same result.
+//! All of it is a function of the slots: whether a rule fires at the end of a slot depends on the slots before that end
+//! and on nothing that was computed earlier. So any range of hours can be computed again, in any order, with the same
+//! result.
 //!
-//! Burn rates take the slots of planned maintenance in, as whoever is on call does; `good`, `valid` and the budget leave
-//! them out, as the availability beside them does.
+//! Burn rates take the slots of planned maintenance in, as whoever is on call does; `good`, `valid` and the budget
+//! leave them out, as the availability beside them does.
 
 mod config;
 mod history;

@@ -8,7 +8,12 @@ use super::{Config, HOUR_NS, HOUR_SLOTS, History, Objective, RuleName, SLOT_NS, 
 /// Service level objectives: what was promised and kept in an hour of a service, what is left of the error budget, how
 /// fast it burns, and whether that calls somebody. Ask for several hours by sums of good and valid, never by averages.
 #[derive(Clone, Debug, PartialEq, Row)]
-#[row(table = "slo", mode = "upsert", key = ["environment", "service_name", "slo_name", "window_start"], time = "window_start")]
+#[row(
+    table = "slo",
+    mode = "upsert",
+    key = ["environment", "service_name", "slo_name", "window_start"],
+    time = "window_start"
+)]
 pub(crate) struct SloRow {
     /// Environment of the service; empty if none was said.
     pub(crate) environment: String,
@@ -25,8 +30,8 @@ pub(crate) struct SloRow {
     /// Requests in the hour that were valid, planned maintenance left out: good / valid is what was kept of the target.
     pub(crate) valid: f64,
     /// Share of the error budget that is left at the end of the hour: 1 - bad / (valid * (1 - target)) over the 30 days
-    /// (unless configured otherwise) before it, planned maintenance left out. 1 is all, 0 is none, below 0 the target is
-    /// missed; null if nothing was valid.
+    /// (unless configured otherwise) before it, planned maintenance left out. 1 is all, 0 is none, below 0 the target
+    /// is missed; null if nothing was valid.
     pub(crate) budget_remaining: Option<f64>,
     /// Burn rate of the 5 minutes before the end of the hour: bad / valid / (1 - target), planned maintenance included.
     /// 1 uses the budget up just in its time; null if nothing was valid.
@@ -45,11 +50,13 @@ pub(crate) struct SloRow {
     pub(crate) burn_3d: Option<f64>,
     /// Whether a page fired at the end of any slot of 10 s in the hour: the fast rule or the slow one.
     pub(crate) page: bool,
-    /// When the fast page began to fire, if in this hour, the first time: 14.4 over 1 hour and 5 minutes unless configured.
+    /// When the fast page began to fire, if in this hour, the first time: 14.4 over 1 hour and 5 minutes unless
+    /// configured.
     pub(crate) page_fired_at: Option<Timestamp>,
     /// When the fast page stopped to fire, if in this hour, the last time.
     pub(crate) page_cleared_at: Option<Timestamp>,
-    /// When the slow page began to fire, if in this hour, the first time: 6 over 6 hours and 30 minutes unless configured.
+    /// When the slow page began to fire, if in this hour, the first time: 6 over 6 hours and 30 minutes unless
+    /// configured.
     pub(crate) page_slow_fired_at: Option<Timestamp>,
     /// When the slow page stopped to fire, if in this hour, the last time.
     pub(crate) page_slow_cleared_at: Option<Timestamp>,
@@ -59,7 +66,8 @@ pub(crate) struct SloRow {
     pub(crate) ticket_fired_at: Option<Timestamp>,
     /// When the fast ticket stopped to fire, if in this hour, the last time.
     pub(crate) ticket_cleared_at: Option<Timestamp>,
-    /// When the slow ticket began to fire, if in this hour, the first time: 1 over 3 days and 6 hours unless configured.
+    /// When the slow ticket began to fire, if in this hour, the first time: 1 over 3 days and 6 hours unless
+    /// configured.
     pub(crate) ticket_slow_fired_at: Option<Timestamp>,
     /// When the slow ticket stopped to fire, if in this hour, the last time.
     pub(crate) ticket_slow_cleared_at: Option<Timestamp>,

@@ -20,7 +20,8 @@ fn slot(start: i64, valid: f64, bad: f64) -> Slot {
     Slot { start, valid, bad, planned: false }
 }
 
-/// A day of 10 requests a second: outages at 10:00, 14:00, 16:00 (a fifth fails) and 20:10, in maintenance; silence at 18:00.
+/// A day of 10 requests a second: outages at 10:00, 14:00, 16:00 (a fifth fails) and 20:10, in maintenance; silence at
+/// 18:00.
 fn golden_day() -> Vec<Slot> {
     let within = |time, from, to| (from..to).contains(&time);
     let slot = |start| {
