@@ -69,7 +69,7 @@ pub use plugin::Processor;
 #[doc(hidden)]
 pub use plugin::{Identity, Runtime, short_name};
 pub use row::{Row, emit};
-pub use state::{Key, State};
+pub use state::{BytesState, Key, State};
 pub use weir_sdk_macros::Row;
 
 /// All that a plugin names: `use weir_sdk::prelude::*;`.

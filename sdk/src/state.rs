@@ -79,21 +79,94 @@ impl<K: Key, V: Serialize + DeserializeOwned> State<K, V> {
     ///
     /// As for [`scan`](Self::scan).
     pub fn scan_prefix(&self, parts: &impl Key) -> Result<Vec<(K, V)>> {
-        let (skip, prefix) = (self.prefix().len(), self.key(parts));
+        let bytes = BytesState::<K>::named(self.name);
         let mut entries = Vec::new();
+        bytes.each(parts, |key, value| {
+            entries.push((key, self.value(&value)?));
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+}
+
+/// A map of the plugin's whose values are bytes of its own: for what is written often, and small.
+///
+/// Maps of one plugin are told apart by their names, whatever their values are.
+#[derive(Debug)]
+pub struct BytesState<K> {
+    name: &'static str,
+    entry: PhantomData<fn(K)>,
+}
+
+impl<K: Key> BytesState<K> {
+    /// The map of that name. Two maps of one name are one map.
+    pub const fn named(name: &'static str) -> Self {
+        Self { name, entry: PhantomData }
+    }
+
+    fn prefix(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64);
+        write_text(self.name.as_bytes(), &mut bytes);
+        bytes
+    }
+
+    fn key(&self, key: &impl Key) -> Vec<u8> {
+        let mut bytes = self.prefix();
+        key.write(&mut bytes);
+        bytes
+    }
+
+    fn read_key(&self, bytes: &[u8]) -> Result<K> {
+        let mut bytes = bytes.get(self.prefix().len()..).unwrap_or_default();
+        let key = K::read(&mut bytes).filter(|_| bytes.is_empty());
+        key.ok_or_else(|| Error::new(format!("state \"{}\" holds a key of another type", self.name)))
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<Vec<u8>> {
+        host::state_get(&self.key(key))
+    }
+
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    ///
+    /// The state has reached its limit.
+    pub fn put(&self, key: &K, value: &[u8]) -> Result {
+        host::state_put(&self.key(key), value).map_err(Error::new)
+    }
+
+    /// Removes a key.
+    pub fn delete(&self, key: &K) {
+        host::state_delete(&self.key(key));
+    }
+
+    /// The first entries, in the order of their keys: at most so many, and fewer where Weir hands out less at once. None
+    /// only if there are none.
+    ///
+    /// # Errors
+    ///
+    /// What is stored there are no such entries.
+    pub fn first(&self, limit: u32) -> Result<Vec<(K, Vec<u8>)>> {
+        let page = host::state_scan(&self.prefix(), None, limit);
+        page.into_iter().map(|(key, value)| Ok((self.read_key(&key)?, value))).collect()
+    }
+
+    /// Hands over the entries whose key begins with these parts, in the order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// What is stored there are no such entries, or what `each` answers.
+    pub fn each(&self, parts: &impl Key, mut each: impl FnMut(K, Vec<u8>) -> Result) -> Result {
+        let prefix = self.key(parts);
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = host::state_scan(&prefix, after.as_deref(), SCAN_ROWS);
-            let done = page.len() < SCAN_ROWS as usize;
-            after = page.last().map(|(key, _)| key.clone());
+            // A page may be cut short by its bytes: only an empty one is the last.
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
             for (key, value) in page {
-                let mut bytes = key.get(skip..).unwrap_or_default();
-                let key = K::read(&mut bytes).filter(|_| bytes.is_empty());
-                let fault = || Error::new(format!("state \"{}\" holds a key of another type", self.name));
-                entries.push((key.ok_or_else(fault)?, self.value(&value)?));
-            }
-            if done {
-                return Ok(entries);
+                each(self.read_key(&key)?, value)?;
             }
         }
     }
@@ -224,6 +297,21 @@ mod tests {
         let mut rest = bytes.as_slice();
         assert_eq!(<(String, i64, [u8; 8])>::read(&mut rest), Some(key));
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn bytes_are_kept_as_they_are_and_handed_over_in_order() {
+        let state = BytesState::<(i64, u32)>::named("bytes");
+        for slot in [3, -1, 700] {
+            state.put(&(slot, 1), &[0, 255, slot as u8]).expect("room");
+        }
+        assert_eq!(state.get(&(-1, 1)), Some(vec![0, 255, 255]));
+        let first: Vec<_> = state.first(2).expect("entries").into_iter().map(|(key, _)| key).collect();
+        assert_eq!(first, [(-1, 1), (3, 1)]);
+        state.delete(&(-1, 1));
+        let mut found = Vec::new();
+        state.each(&(), |key, value| Ok(found.push((key, value)))).expect("entries");
+        assert_eq!(found, [((3, 1), vec![0, 255, 3]), ((700, 1), vec![0, 255, 188])]);
     }
 
     #[test]
