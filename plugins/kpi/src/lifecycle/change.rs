@@ -151,11 +151,11 @@ pub struct ChangeRow {
     pub in_window: Option<bool>,
     /// Whether somebody approved it; null where nobody said.
     pub approved: Option<bool>,
-    /// Lead time: seconds from commit to the end of the deployment. Null if it was cancelled, and if the clocks disagree
-    /// (a negative time up to 5 s is 0).
+    /// Lead time: seconds from commit to the end of the deployment. Null if it was cancelled, and if the clocks
+    /// disagree (a negative time up to 5 s is 0).
     pub lead_time_s: Option<f64>,
-    /// Failed-deployment recovery time: seconds from the end of the deployment to the end of the impact of the incidents
-    /// that it caused. Null if it caused none, and while one goes on.
+    /// Failed-deployment recovery time: seconds from the end of the deployment to the end of the impact of the last of
+    /// the incidents that it caused. Null if it caused none, and while one goes on.
     pub recovery_s: Option<f64>,
 }
 

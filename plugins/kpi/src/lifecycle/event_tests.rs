@@ -245,8 +245,8 @@ fn an_event_without_a_required_attribute_is_malformed() {
 fn a_malformed_attribute_is_named_with_its_value_and_what_was_expected() {
     let with =
         |key, value| malformed("itops.incident.declared", vec![("itops.incident.id", Value::Text("i")), (key, value)]);
-    let expected = "\"itops.incident.impact_start_time\" is \"yesterday\", but expected is RFC 3339 text or integer Unix \
-                    nanoseconds, after 1970: it is not RFC 3339 (2026-01-31T10:00:00Z)";
+    let expected = "\"itops.incident.impact_start_time\" is \"yesterday\", but expected is RFC 3339 text or integer \
+                    Unix nanoseconds, after 1970: it is not RFC 3339 (2026-01-31T10:00:00Z)";
     assert_eq!(with("itops.incident.impact_start_time", Value::Text("yesterday")), expected);
     let wrong = [
         ("itops.incident.impact_start_time", Value::Int(0)),

@@ -29,14 +29,16 @@ pub trait Join: Default + PartialEq {
 
 /// Declares a struct of optional attributes, each stored under a short name, and its [`Join`].
 macro_rules! joined {
-    ($(#[$about:meta])* pub struct $name:ident { $($(#[$field_about:meta])* $short:literal $field:ident: $kind:ty,)* }) => {
+    ($(#[$about:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_about:meta])* $short:literal $field:ident: $kind:ty,)*
+    }) => {
         $(#[$about])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-        pub struct $name {
+        $vis struct $name {
             $(
                 $(#[$field_about])*
                 #[serde(rename = $short, default, skip_serializing_if = "Option::is_none")]
-                pub $field: Option<$kind>,
+                $vis $field: Option<$kind>,
             )*
         }
 
@@ -96,8 +98,8 @@ pub(super) enum Keep {
 
 /// A bounded set of facts, in the order of their times.
 ///
-/// Which facts it holds depends on those it was given, not on their order: one is dropped only when so many others stand
-/// before it, and no later fact changes that.
+/// Which facts it holds depends on those it was given, not on their order: one is dropped only when so many others
+/// stand before it, and no later fact changes that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(
     serialize = "S: Serialize, A: Serialize + Join",
@@ -191,3 +193,7 @@ impl Owner {
         self.0.as_ref().map(|(_, _, service)| service.clone()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

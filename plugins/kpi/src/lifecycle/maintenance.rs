@@ -67,8 +67,8 @@ impl MaintenanceFacts {
         self.steps.add(fact, Keep::Earliest, STEPS_MAX) || changed
     }
 
-    /// Whether it is a maintenance of the service: its events name it, or they name none and its environment. A namespace
-    /// that they leave out is any.
+    /// Whether it is a maintenance of the service: its events name it, or they name none and its environment. A
+    /// namespace that they leave out is any.
     pub fn covers(&self, service: &ServiceKey) -> bool {
         let names_any = self.named.iter().any(|named| !named.service.is_empty());
         self.named.iter().filter(|named| !names_any || !named.service.is_empty()).any(|named| {
@@ -78,8 +78,8 @@ impl MaintenanceFacts {
         })
     }
 
-    /// When it takes place: as it was scheduled last, unless it began, ended or was cancelled at other times. None if it
-    /// does not take place, or if nothing says when.
+    /// When it takes place: as it was scheduled last, unless it began, ended or was cancelled at other times. None if
+    /// it does not take place, or if nothing says when.
     pub fn maintenance(&self, settings: &Settings) -> Option<Maintenance> {
         let began = self.first(MaintenanceStep::Started, i64::MIN);
         let from = began.or_else(|| latest(self.steps.iter(), |told| told.start))?;
