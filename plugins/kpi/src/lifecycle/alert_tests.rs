@@ -214,3 +214,12 @@ fn every_column_is_described_and_the_key_is_the_alert() {
     assert_eq!((table.name, table.key, table.time), ("alerts", &["alert_id"][..], "started_at"));
     assert!(table.columns.iter().all(|(_, _, about)| about.len() > 8), "{:?}", table.columns);
 }
+
+#[test]
+fn what_is_said_of_the_next_alert_of_an_id_is_not_said_of_the_one_before() {
+    let mut again = fact(Fired, 10);
+    again.attributes.severity = Some(Severity::Sev1);
+    let occurrences = facts(&[fact(Fired, 0), fact(Resolved, 5), again]).occurrences("a1");
+    let severities: Vec<_> = occurrences.iter().map(|alert| alert.severity).collect();
+    assert_eq!(severities, [None, Some(Severity::Sev1)]);
+}

@@ -308,3 +308,22 @@ fn of_a_step_told_twice_the_first_counts() {
 fn an_incident_of_nothing_is_none() {
     assert!(IncidentFacts::default().view("i1", &Settings::default()).is_empty());
 }
+
+#[test]
+fn an_incident_that_ended_before_its_impact_began_had_none() {
+    let incident = view(&[with(Declared, 4, impact(30)), fact(Mitigated, 20), fact(Resolved, 31)]);
+    assert!(incident.impact.is_empty());
+    assert_eq!((incident.durations.ttm_s, incident.quality.as_slice()), (None, &[Quality::ClockSkew][..]));
+}
+
+#[test]
+fn a_reopening_whose_part_began_before_the_end_of_the_last_begins_when_it_is_told() {
+    let incident = view(&[whole(), vec![with(Reopened, 90, impact(15))]].concat());
+    assert_eq!(incident.impact[1].from, at(90));
+}
+
+#[test]
+fn what_comes_back_after_it_was_cancelled_is_no_recurrence() {
+    let incidents = views(&[fact(Declared, 0), fact(Cancelled, 10), fact(Reopened, 600)]);
+    assert_eq!((incidents.len(), &incidents[1].recurrence_of), (2, &None));
+}

@@ -154,3 +154,8 @@ fn the_services_that_it_names_are_bounded_and_the_same_in_any_order() {
     let beyond = service("s9999", "production");
     assert!(!known.clone().add(&beyond, fact(Started, 0)));
 }
+
+#[test]
+fn an_end_before_the_beginning_is_that_of_no_maintenance() {
+    assert_eq!(maintenance(&[scheduled(-600, 0, 30), fact(Ended, -10)]), Some((interval(0, 30), false)));
+}

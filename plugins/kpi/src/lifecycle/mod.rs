@@ -28,3 +28,6 @@ pub use maintenance::{Maintenance, MaintenanceAttributes, MaintenanceFacts, Main
 pub use settings::{AcknowledgeFrom, DetectFrom, ResolveFrom, ResolveTo, Settings};
 pub use severity::Severity;
 pub use time::parse_time;
+
+#[cfg(test)]
+mod tests;
