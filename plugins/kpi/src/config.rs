@@ -5,123 +5,92 @@ use std::collections::BTreeMap;
 use weir_sdk::prelude::*;
 
 use crate::slots::BLOCK_S;
-
-/// Where a mean begins to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum From {
-    /// The cause, t0.
-    FaultStart,
-    /// The first symptom, t1.
-    Started,
-    /// The detection, t2.
-    Detected,
-}
-
-/// Where time to repair ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum To {
-    /// The end of the impact, t4.
-    Mitigated,
-    /// The end of the work, t5.
-    Resolved,
-    /// The end of the ticket, t6.
-    Closed,
-}
+use crate::{lifecycle, slo};
 
 /// The settings, each with its default.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub(crate) struct Config {
     /// Length of a slot.
-    pub slot_s: i64,
+    pub(crate) slot_s: i64,
     /// The longest trailing window that a verdict looks at.
-    pub window_max_s: i64,
+    pub(crate) window_max_s: i64,
     /// Requests that a verdict needs.
-    pub requests_min: f64,
+    pub(crate) requests_min: f64,
     /// A slot is BAD from this share of failed requests on.
-    pub bad_ratio: f64,
+    pub(crate) bad_ratio: f64,
     /// A slot is DEGRADED from this share of failed requests on.
-    pub degraded_ratio: f64,
+    pub(crate) degraded_ratio: f64,
     /// A slot is BAD from this share of failed probes on.
-    pub probe_bad_ratio: f64,
+    pub(crate) probe_bad_ratio: f64,
     /// A slot is DEGRADED when more than this share of requests is slow.
-    pub slow_ratio: f64,
+    pub(crate) slow_ratio: f64,
     /// A request is slow beyond this duration, by service name; `*` for those that are not named.
-    pub latency_ms: BTreeMap<String, f64>,
+    pub(crate) latency_ms: BTreeMap<String, f64>,
     /// BAD for so long in a row opens an incident, DOWN.
-    pub open_down_s: i64,
+    pub(crate) open_down_s: i64,
     /// Not GOOD for so long in a row opens an incident, DEGRADED.
-    pub open_degraded_s: i64,
+    pub(crate) open_degraded_s: i64,
     /// GOOD for so long in a row ends an incident.
-    pub close_s: i64,
+    pub(crate) close_s: i64,
     /// GOOD for so long in a row ends the way back to the first symptom.
-    pub backdate_good_s: i64,
+    pub(crate) backdate_good_s: i64,
     /// The first symptom lies at most so long before the detection.
-    pub backdate_max_s: i64,
+    pub(crate) backdate_max_s: i64,
     /// Silence begins after so long without data at the least,
-    pub stale_min_s: i64,
+    pub(crate) stale_min_s: i64,
     /// or after so many intervals of the service,
-    pub stale_intervals: i64,
+    pub(crate) stale_intervals: i64,
     /// but after so long at the most.
-    pub stale_max_s: i64,
+    pub(crate) stale_max_s: i64,
     /// Services whose silence is an outage, by name; `*` for all.
-    pub always_on: Vec<String>,
+    pub(crate) always_on: Vec<String>,
     /// Silence of an always-on service for so long is an outage.
-    pub always_on_s: i64,
+    pub(crate) always_on_s: i64,
     /// Silence of this share of all services is a gap in the pipeline,
-    pub pipeline_gap_share: f64,
+    pub(crate) pipeline_gap_share: f64,
     /// if so many of them are silent.
-    pub pipeline_gap_services: u32,
+    pub(crate) pipeline_gap_services: u32,
     /// A degraded service is down.
-    pub degraded_is_down: bool,
+    pub(crate) degraded_is_down: bool,
     /// An explicit and a derived incident so near to each other are one.
-    pub merge_s: i64,
+    pub(crate) merge_s: i64,
     /// A derived incident so soon after one of the same kind continues it; 0: none does.
-    pub reopen_derived_s: i64,
-    /// An incident recurs when one of the same fingerprint was resolved at most so many days before.
-    pub recurring_days: i64,
-    /// A negative interval up to this is 0, one beyond is null.
-    pub clock_skew_s: i64,
+    pub(crate) reopen_derived_s: i64,
     /// Below so many incidents a mean has `low_confidence`.
-    pub confident_n: u64,
+    pub(crate) confident_n: u64,
     /// Below this share of known time a window has `low_coverage`.
-    pub coverage_min: f64,
+    pub(crate) coverage_min: f64,
     /// Severity of a derived incident that is DOWN.
-    pub severity_down: String,
+    pub(crate) severity_down: String,
     /// Severity of a derived incident that is DEGRADED.
-    pub severity_degraded: String,
-    /// Where MTTD begins: `started` or `fault_start`.
-    pub mttd_from: From,
-    /// Where MTTA begins: `detected` or `started`.
-    pub mtta_from: From,
-    /// Where MTTR begins: `started` or `detected`.
-    pub mttr_from: From,
-    /// Where MTTR ends: `resolved`, `mitigated` or `closed`.
-    pub mttr_to: To,
+    pub(crate) severity_degraded: String,
+    /// How events become incidents, changes and alerts, and between which clocks is measured.
+    pub(crate) lifecycle: lifecycle::Settings,
+    /// Objectives and their alerts.
+    pub(crate) slo: slo::Config,
     /// Cost of a minute of impact, by service name (`*` for those not named) and severity (`*` likewise).
-    pub cost_per_minute: BTreeMap<String, BTreeMap<String, f64>>,
+    pub(crate) cost_per_minute: BTreeMap<String, BTreeMap<String, f64>>,
     /// Hours and days begin so far from UTC: `+02:00`.
-    pub utc_offset: String,
+    pub(crate) utc_offset: String,
     /// How often open windows are computed anew, in event time.
-    pub refresh_s: i64,
+    pub(crate) refresh_s: i64,
     /// Rows may come so late; later ones are counted and left out.
-    pub restate_max_s: i64,
+    pub(crate) restate_max_s: i64,
     /// A service that is silent for so long is gone: its windows end.
-    pub retire_s: i64,
+    pub(crate) retire_s: i64,
     /// Services that are told apart; further ones are counted as `__overflow__`.
-    pub services_max: u32,
+    pub(crate) services_max: u32,
     /// Bytes of slot counts that are kept; the oldest go first.
-    pub slots_bytes_max: u64,
+    pub(crate) slots_bytes_max: u64,
     /// Ids of spans that are kept for a slot, to know duplicates by.
-    pub dedup_max: usize,
+    pub(crate) dedup_max: usize,
     /// Bytes of such ids that are kept; the oldest go first.
-    pub dedup_bytes_max: u64,
+    pub(crate) dedup_bytes_max: u64,
     /// Bytes of data points that are kept, to take differences and know duplicates by; the oldest go first.
-    pub points_bytes_max: u64,
+    pub(crate) points_bytes_max: u64,
     /// Work of one call, in slots looked at: what is left over waits for the next.
-    pub work_max: u64,
+    pub(crate) work_max: u64,
 }
 
 impl Default for Config {
@@ -150,16 +119,12 @@ impl Default for Config {
             degraded_is_down: false,
             merge_s: 900,
             reopen_derived_s: 0,
-            recurring_days: 30,
-            clock_skew_s: 5,
             confident_n: 5,
             coverage_min: 0.9,
             severity_down: "sev2".to_owned(),
             severity_degraded: "sev3".to_owned(),
-            mttd_from: From::Started,
-            mtta_from: From::Detected,
-            mttr_from: From::Started,
-            mttr_to: To::Resolved,
+            lifecycle: lifecycle::Settings::default(),
+            slo: slo::Config::default(),
             cost_per_minute: BTreeMap::new(),
             utc_offset: "+00:00".to_owned(),
             refresh_s: 60,
@@ -213,6 +178,8 @@ impl Rules {
         check_ratios(&config, &mut mistakes);
         check_durations(&config, &mut mistakes);
         check_amounts(&config, &mut mistakes);
+        mistakes.extend(config.lifecycle.check("lifecycle"));
+        mistakes.extend(config.slo.mistakes("slo"));
         Error::all(mistakes)?;
         let slots = |seconds: i64| seconds / config.slot_s;
         Ok(Self {
@@ -346,31 +313,11 @@ fn check_durations(config: &Config, mistakes: &mut Vec<Error>) {
     for (key, value, from, most) in [
         ("merge_s", config.merge_s, 0, DAY),
         ("reopen_derived_s", config.reopen_derived_s, 0, 7 * DAY),
-        ("clock_skew_s", config.clock_skew_s, 0, HOUR),
-        ("recurring_days", config.recurring_days, 0, 366),
         ("stale_intervals", config.stale_intervals, 1, 100),
     ] {
         if !(from..=most).contains(&value) {
             mistakes.push(Error::at(key, format!("{value}, expected {from} to {most}")));
         }
-    }
-    for (key, value, allowed) in [
-        ("mttd_from", config.mttd_from, [From::Started, From::FaultStart]),
-        ("mtta_from", config.mtta_from, [From::Detected, From::Started]),
-        ("mttr_from", config.mttr_from, [From::Started, From::Detected]),
-    ] {
-        if !allowed.contains(&value) {
-            let [first, second] = allowed.map(name_of);
-            mistakes.push(Error::at(key, format!("\"{}\", expected \"{first}\" or \"{second}\"", name_of(value))));
-        }
-    }
-}
-
-fn name_of(from: From) -> &'static str {
-    match from {
-        From::FaultStart => "fault_start",
-        From::Started => "started",
-        From::Detected => "detected",
     }
 }
 

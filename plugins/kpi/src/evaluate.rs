@@ -180,21 +180,30 @@ impl History {
     }
 }
 
-/// Evaluates a service from the slot `from` on, or from where an evaluation can begin before it.
+/// What is to be evaluated of a service, and what besides its slots that rests on.
+pub(crate) struct Ask<'a> {
+    /// The first slot that has changed.
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    pub(crate) maintenance: &'a [(i64, i64)],
+    pub(crate) always_on: bool,
+    pub(crate) pipeline_gap: &'a dyn Fn(i64) -> bool,
+}
+
+/// Evaluates a service from the first slot that has changed, or from where an evaluation can begin before it; tells
+/// from where. `load` gives the slots from one up to another.
 pub(crate) fn evaluate_again(
     rules: &Rules,
     history: &mut History,
-    (from, until): (i64, i64),
-    maintenance: &[(i64, i64)],
-    always_on: bool,
-    pipeline_gap: &dyn Fn(i64) -> bool,
+    ask: &Ask<'_>,
     load: impl FnOnce(i64, i64) -> weir_sdk::Result<Timeline>,
 ) -> weir_sdk::Result<i64> {
-    let checkpoint = history.rewind(rules, from);
+    let checkpoint = history.rewind(rules, ask.from);
     let first = checkpoint.slot;
-    let slots = load(first - rules.window, until)?;
+    let slots = load(first - rules.window, ask.until)?;
+    let Ask { maintenance, always_on, pipeline_gap, .. } = *ask;
     let facts = Facts { slots: &slots, maintenance, always_on, pipeline_gap };
-    evaluate(rules, &facts, checkpoint, until, history);
+    evaluate(rules, &facts, checkpoint, ask.until, history);
     Ok(first)
 }
 

@@ -70,6 +70,9 @@ pub(crate) struct Sums {
     pub(crate) valid: u64,
     /// Those that failed.
     pub(crate) bad: u64,
+    /// The same within maintenance.
+    pub(crate) planned_valid: u64,
+    pub(crate) planned_bad: u64,
     /// Whether requests were counted that may be duplicates.
     pub(crate) unchecked: bool,
 }
@@ -82,6 +85,8 @@ impl Sums {
             if let Some(planned) = self.planned.get_mut(state as usize) {
                 *planned += 1;
             }
+            self.planned_valid = self.planned_valid.saturating_add(counts.valid);
+            self.planned_bad = self.planned_bad.saturating_add(counts.bad);
             return;
         }
         self.slots[state as usize] += 1;
@@ -94,6 +99,8 @@ impl Sums {
         self.planned.iter_mut().zip(other.planned).for_each(|(sum, more)| *sum += more);
         self.valid = self.valid.saturating_add(other.valid);
         self.bad = self.bad.saturating_add(other.bad);
+        self.planned_valid = self.planned_valid.saturating_add(other.planned_valid);
+        self.planned_bad = self.planned_bad.saturating_add(other.planned_bad);
         self.unchecked |= other.unchecked;
     }
 
@@ -116,7 +123,7 @@ impl Sums {
 
     pub(crate) fn write(&self, out: &mut Out) {
         self.slots.iter().chain(&self.planned).for_each(|count| _ = out.u(*count));
-        out.u(self.valid).u(self.bad).flag(self.unchecked);
+        out.u(self.valid).u(self.bad).u(self.planned_valid).u(self.planned_bad).flag(self.unchecked);
     }
 
     pub(crate) fn read(bytes: &mut In<'_>) -> Option<Self> {
@@ -124,7 +131,9 @@ impl Sums {
         for count in sums.slots.iter_mut().chain(&mut sums.planned) {
             *count = bytes.u()?;
         }
-        (sums.valid, sums.bad, sums.unchecked) = (bytes.u()?, bytes.u()?, bytes.flag()?);
+        (sums.valid, sums.bad) = (bytes.u()?, bytes.u()?);
+        (sums.planned_valid, sums.planned_bad) = (bytes.u()?, bytes.u()?);
+        sums.unchecked = bytes.flag()?;
         Some(sums)
     }
 }

@@ -7,6 +7,12 @@ use weir_sdk::prelude::*;
 
 use crate::codec::{In, Out, mix_text};
 
+/// Takes a row back from its table.
+fn retract<R: Row>(_: &R) -> Result {
+    count("rows_retracted", 1);
+    Ok(())
+}
+
 /// A table of the plugin's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Table {
@@ -51,6 +57,29 @@ impl Published {
         rows: impl IntoIterator<Item = (i64, String, R)>,
         bare: impl Fn(i64, &str) -> R,
     ) -> Result<u64> {
+        self.sync_where(table, (from, to), |_| true, rows, bare)
+    }
+
+    /// The same for the rows of that key alone.
+    pub(crate) fn sync_named<R: Row + fmt::Debug>(
+        &mut self,
+        table: Table,
+        times: (i64, i64),
+        key: &str,
+        rows: impl IntoIterator<Item = (i64, String, R)>,
+        bare: impl Fn(i64, &str) -> R,
+    ) -> Result<u64> {
+        self.sync_where(table, times, |known| known == key, rows, bare)
+    }
+
+    fn sync_where<R: Row + fmt::Debug>(
+        &mut self,
+        table: Table,
+        (from, to): (i64, i64),
+        meant: impl Fn(&str) -> bool,
+        rows: impl IntoIterator<Item = (i64, String, R)>,
+        bare: impl Fn(i64, &str) -> R,
+    ) -> Result<u64> {
         let (mut seen, mut changed) = (BTreeMap::new(), Vec::new());
         for (time, key, row) in rows {
             let mut hash = Hasher(0);
@@ -63,7 +92,8 @@ impl Published {
             seen.insert(place, hash.0);
         }
         let range = (table, from, String::new())..(table, to, String::new());
-        let gone: Vec<Place> = self.0.range(range).map(|(place, _)| place).filter(|place| !seen.contains_key(place)).cloned().collect();
+        let out = self.0.range(range).map(|(place, _)| place);
+        let gone: Vec<Place> = out.filter(|at| meant(&at.2) && !seen.contains_key(at)).cloned().collect();
         let work = (changed.len() + gone.len()) as u64;
         for place in gone {
             retract(&bare(place.1, &place.2))?;

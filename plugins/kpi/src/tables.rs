@@ -98,8 +98,8 @@ pub(crate) struct AvailabilityRow {
 /// Declares the row of a window. Hours and days have the same columns.
 macro_rules! window_row {
     ($(#[$about:meta])* $name:ident) => {
-        $(#[$about])*
         #[derive(Clone, Debug, Default, PartialEq, Row)]
+        $(#[$about])*
         pub(crate) struct $name {
             /// deployment.environment.name; empty where nobody said.
             pub(crate) environment: String,

@@ -94,7 +94,9 @@ fn of_traffic(rules: &Rules, slots: &Timeline, at: i64, source: Source) -> Verdi
 /// From the latest slot that was probed: a probe speaks until the next one does.
 fn of_probes(rules: &Rules, slots: &Timeline, at: i64) -> Verdict {
     let probed = (at - rules.window + 1..=at).rev().map(|slot| slots.at(slot)).find(|slot| slot.probed());
-    let Some([good, bad]) = probed.map(|slot| slot.probes) else { return Verdict::NoData };
+    // Of a check of which only a part has come, one of the two may be below nothing.
+    let numbers = |slot: &Slot| slot.probes.map(|count| count.cast_signed().max(0));
+    let Some([good, bad]) = probed.map(numbers) else { return Verdict::NoData };
     if bad as f64 >= rules.config.probe_bad_ratio * (good + bad) as f64 && bad > 0 { Verdict::Bad } else { Verdict::Good }
 }
 

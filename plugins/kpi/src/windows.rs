@@ -49,6 +49,11 @@ impl Durations {
     }
 }
 
+/// When a change ended; one that was rolled back before it finished has no end of its own.
+fn ended(change: &ChangeRow) -> i64 {
+    change.finished_at.or(change.started_at).unwrap_or(change.time).0
+}
+
 /// `part / whole`, null where there is no whole.
 fn share(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
@@ -65,7 +70,7 @@ impl Found<'_> {
             window_start: Timestamp(from),
             ..HourRow::default()
         };
-        self.times(sums, &mut row);
+        self.states(sums, &mut row);
         self.of_incidents(from, to, &mut row);
         self.means(from, to, &mut row);
         self.of_changes(from, to, &mut row);
@@ -79,22 +84,21 @@ impl Found<'_> {
         row
     }
 
-    /// Whether anything but slots is in the window.
-    pub(crate) fn is_told_of(&self, start: i64, length: i64) -> bool {
-        let (from, to) = (self.rules.time_of(start), self.rules.time_of(start + length));
-        let within = |time: Option<i64>| time.is_some_and(|time| (from..to).contains(&time));
-        let incidents = self.incidents.iter().map(|incident| &incident.clocks);
-        let mut times =
-            incidents.flat_map(|told| [told.started, told.detected, told.acknowledged, told.mitigated, told.resolved]);
-        times.any(within)
-            || self.changes.iter().any(|change| within(change.finished_at.or(change.started_at).map(|time| time.0)))
+    /// The times at which anything but slots says something.
+    pub(crate) fn times(&self) -> impl Iterator<Item = i64> {
+        let clocks = self.incidents.iter().flat_map(|incident| {
+            let told = &incident.clocks;
+            [Some(incident.first), told.detected, told.acknowledged, told.mitigated, told.resolved, told.closed]
+        });
+        let changes = self.changes.iter().map(|change| Some(ended(change)));
+        clocks.chain(changes).flatten()
     }
 
     fn config(&self) -> &Config {
         &self.rules.config
     }
 
-    fn times(&self, sums: &Sums, row: &mut HourRow) {
+    fn states(&self, sums: &Sums, row: &mut HourRow) {
         let config = self.config();
         let seconds = |slots: u64| (slots * config.slot_s.unsigned_abs()) as f64;
         let split = |of: &dyn Fn(State) -> u64| {
@@ -186,9 +190,7 @@ impl Found<'_> {
 
     fn of_changes(&self, from: i64, to: i64, row: &mut HourRow) {
         let completed = self.changes.iter().filter(|change| {
-            // One that was rolled back before it finished has no end of its own.
-            let end = change.finished_at.or(change.started_at).unwrap_or(change.time);
-            (from..to).contains(&end.0) && change.failed.is_some()
+            (from..to).contains(&ended(change)) && change.failed.is_some()
         });
         let completed: Vec<&ChangeRow> = completed.collect();
         row.changes = completed.len() as u64;

@@ -56,7 +56,9 @@ fn stepped(slots: &Timeline, steps: impl IntoIterator<Item = (i64, i64)>, always
     let mut history = History::default();
     for step in steps {
         let load = |from, until| Ok(part(slots, from, until));
-        evaluate_again(&rules, &mut history, step, &MAINTENANCE, always_on, &|_| false, load).expect("slots");
+        let (from, until) = step;
+        let ask = Ask { from, until, maintenance: &MAINTENANCE, always_on, pipeline_gap: &|_| false };
+        evaluate_again(&rules, &mut history, &ask, load).expect("slots");
         let mut out = Out::default();
         history.write(&mut out);
         let read = History::read(&mut In(&out.0)).expect("a history");
@@ -194,7 +196,8 @@ fn silence_of_half_of_all_services_is_a_gap_and_no_outage() {
     let (rules, slots) = (rules(), day(&[], &[(100, 200)]));
     let mut history = History::default();
     let gap = |slot| slot == 130;
-    evaluate_again(&rules, &mut history, (0, DAY), &[], true, &gap, |_, _| Ok(slots.clone())).expect("slots");
+    let ask = Ask { from: 0, until: DAY, maintenance: &[], always_on: true, pipeline_gap: &gap };
+    evaluate_again(&rules, &mut history, &ask, |_, _| Ok(slots.clone())).expect("slots");
     assert_eq!((total(&history).of(State::Down), total(&history).of(State::Unknown)), (0, 100));
     assert!(history.ended.is_empty());
 }
@@ -206,7 +209,8 @@ fn a_service_that_is_gone_has_no_more_hours() {
     let rules = rules();
     let mut history = History::default();
     let load = |from, until| Ok(part(&slots, from, until));
-    evaluate_again(&rules, &mut history, (0, 3 * DAY), &[], false, &|_| false, load).expect("slots");
+    let ask = Ask { from: 0, until: 3 * DAY, maintenance: &[], always_on: false, pipeline_gap: &|_| false };
+    evaluate_again(&rules, &mut history, &ask, load).expect("slots");
     assert_eq!(total(&history).agreed(), 2 * DAY as u64);
 }
 

@@ -71,7 +71,7 @@ pub struct Occurrence {
 }
 
 /// Alerts, the groups and the incidents that they belong to. Noise reduction is one less groups by alerts.
-#[derive(Clone, Debug, PartialEq, Eq, Row)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Row)]
 #[row(table = "alerts", mode = "upsert", key = ["alert_id"], time = "started_at")]
 pub struct AlertRow {
     /// The alert; with #2 and so on where its id was used again after its end.

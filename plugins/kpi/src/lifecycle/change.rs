@@ -118,7 +118,7 @@ pub struct ChangeFacts {
 }
 
 /// Changes: deployments, how they ended, and whether they failed.
-#[derive(Clone, Debug, PartialEq, Row)]
+#[derive(Clone, Debug, Default, PartialEq, Row)]
 #[row(table = "changes", mode = "upsert", key = ["change_id"], time = "time")]
 pub struct ChangeRow {
     /// The earliest event of the change: says the day of the row.
