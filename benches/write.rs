@@ -92,7 +92,7 @@ fn files(
         memory_bytes_max: usize::MAX,
         ..WriteOptions::new(to, folder.path().join("staging"))
     };
-    let writer = Writer::start(options, Arc::clone(tables)).expect("a writer");
+    let (writer, _) = Writer::start(options, Arc::clone(tables)).expect("a writer");
     let (mut write, mut close, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         let start = Instant::now();

@@ -9,6 +9,8 @@ pub mod config;
 pub mod decode;
 pub mod demo;
 pub mod error;
+pub mod files;
+pub mod log;
 pub mod receive;
 pub mod run;
 pub mod sandbox;

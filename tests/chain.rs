@@ -127,7 +127,7 @@ fn misbehaving(guest: &str, on_error: OnError) -> Link {
 fn every_fault_is_named_exactly() {
     for (guest, kind, reason) in FAILING {
         let (chain, counts) = chain(vec![misbehaving(guest, OnError::DeadLetter)]);
-        let outcome = chain.process(0, 0, spans("shop", 60));
+        let outcome = chain.process(0, 0, Some(spans("shop", 60)), None);
         let said = outcome.dead.iter().map(|dead| dead.reason.clone()).collect::<Vec<_>>();
         assert_eq!(said.len(), 1, "{guest}");
         assert!(said[0].starts_with(reason), "{guest}: {}", said[0]);
@@ -141,8 +141,8 @@ fn under_pass_the_batch_goes_on_as_it_was() {
     for (guest, ..) in FAILING {
         let (chain, counts) = chain(vec![misbehaving(guest, OnError::Pass)]);
         for sequence in 0..2 {
-            let outcome = chain.process(0, sequence, spans("shop", 60));
-            let batch = outcome.batch.expect("it goes on");
+            let mut outcome = chain.process(0, sequence, Some(spans("shop", 60)), None);
+            let batch = outcome.batches.pop().expect("it goes on");
             assert_eq!(contents(&batch), contents(&spans("shop", 60)), "{guest}");
             assert!(outcome.dead.is_empty() && outcome.emitted.is_empty() && outcome.stop.is_none(), "{guest}");
         }
@@ -155,8 +155,8 @@ fn under_drop_the_rows_are_counted_by_plugin_and_reason() {
     for (guest, ..) in FAILING {
         let (chain, counts) = chain(vec![misbehaving(guest, OnError::Drop), link("logs-many")]);
         for sequence in 0..2 {
-            let outcome = chain.process(0, sequence, spans("shop", 60));
-            assert!(outcome.batch.is_none() && outcome.dead.is_empty() && outcome.stop.is_none(), "{guest}");
+            let outcome = chain.process(0, sequence, Some(spans("shop", 60)), None);
+            assert!(outcome.batches.is_empty() && outcome.dead.is_empty() && outcome.stop.is_none(), "{guest}");
         }
         let numbers = counts.snapshot();
         assert_eq!(numbers.plugins[guest].dropped["error"], 120, "{guest}");
@@ -168,8 +168,8 @@ fn under_drop_the_rows_are_counted_by_plugin_and_reason() {
 fn under_dead_letter_the_batch_is_set_aside_as_it_was() {
     for (guest, kind, _) in FAILING {
         let (chain, counts) = chain(vec![misbehaving(guest, OnError::DeadLetter)]);
-        let outcome = chain.process(0, 0, spans("shop", 60));
-        assert!(outcome.batch.is_none() && outcome.stop.is_none(), "{guest}");
+        let outcome = chain.process(0, 0, Some(spans("shop", 60)), None);
+        assert!(outcome.batches.is_empty() && outcome.stop.is_none(), "{guest}");
         assert_eq!(contents(&outcome.dead[0].batch), contents(&spans("shop", 60)), "{guest}");
         let numbers = counts.snapshot();
         assert_eq!(numbers.plugins[guest].dead_lettered[kind], 60, "{guest}");
@@ -181,7 +181,7 @@ fn under_dead_letter_the_batch_is_set_aside_as_it_was() {
 fn under_stop_the_pipeline_is_told_and_no_row_is_lost() {
     for (guest, _, reason) in FAILING {
         let (chain, counts) = chain(vec![misbehaving(guest, OnError::Stop)]);
-        let outcome = chain.process(0, 0, spans("shop", 60));
+        let outcome = chain.process(0, 0, Some(spans("shop", 60)), None);
         let stop = outcome.stop.expect("it stops");
         assert_eq!(stop.kind(), Kind::Plugin);
         assert!(stop.message().starts_with(reason), "{stop}");
@@ -193,7 +193,7 @@ fn under_stop_the_pipeline_is_told_and_no_row_is_lost() {
 #[test]
 fn a_fault_costs_neither_the_changes_nor_the_rows_of_the_plugins_before() {
     let (chain, counts) = chain(vec![link("counter"), failing("panics", OnError::DeadLetter)]);
-    let outcome = chain.process(0, 0, spans("shop", 60));
+    let outcome = chain.process(0, 0, Some(spans("shop", 60)), None);
     let dead = &outcome.dead[0].batch;
     assert_eq!(dead.read("running").expect("written").as_primitive::<UInt64Type>().value(59), 60);
     assert!(dead.read("touched").is_err(), "what the failing plugin wrote is undone");
@@ -204,45 +204,120 @@ fn a_fault_costs_neither_the_changes_nor_the_rows_of_the_plugins_before() {
 #[test]
 fn a_failed_call_counts_nothing_in_the_plugins_own_counters() {
     let (chain, counts) = chain(vec![failing("error", OnError::Pass)]);
-    chain.process(0, 0, spans("shop", 60));
+    chain.process(0, 0, Some(spans("shop", 60)), None);
     assert!(counts.snapshot().plugins["error"].counters.is_empty());
+}
+
+/// How many entries the state of a plugin has.
+fn entries(chain: &Chain, plugin: &str) -> usize {
+    let kept = chain.kept(true).expect("it can be encoded");
+    kept.iter().find(|kept| kept.plugin == plugin).expect("it keeps state").entries.len()
 }
 
 #[test]
 fn a_fault_leaves_the_state_as_it_was() {
     let (chain, _) = chain(vec![link("counter"), failing("fills-state", OnError::Pass)]);
-    chain.process(0, 0, spans("shop", 60));
-    let snapshot = chain.snapshot();
-    assert!(snapshot["fills-state"].is_empty());
-    assert_eq!(snapshot["counter"].len(), 1);
+    chain.process(0, 0, Some(spans("shop", 60)), None);
+    assert_eq!(entries(&chain, "fills-state"), 0);
+    assert_eq!(entries(&chain, "counter"), 1);
 }
 
 #[test]
 fn state_restored_goes_on_where_the_snapshot_was_taken() {
     let (first, _) = chain(vec![link("counter")]);
-    first.process(0, 0, spans("shop", 60));
+    first.process(0, 0, Some(spans("shop", 60)), None);
     let (second, _) = chain(vec![link("counter")]);
-    second.restore(first.snapshot()).expect("the plugin is there");
-    let batch = second.process(0, 0, spans("shop", 1)).batch.expect("it goes on");
+    second.restore(first.kept(true).expect("it can be encoded")).expect("the plugin is there");
+    let batch = second.process(0, 0, Some(spans("shop", 1)), None).batches.pop().expect("it goes on");
     assert_eq!(batch.read("running").expect("written").as_primitive::<UInt64Type>().value(0), 61);
     let (other, _) = chain(vec![link("reads-one")]);
-    let refused = other.restore(first.snapshot()).expect_err("there is no such plugin");
+    let refused = other.restore(first.kept(true).expect("it can be encoded")).expect_err("there is no such plugin");
     assert!(refused.message().contains("no stateful plugin of that name"), "{refused}");
 }
 
 #[test]
 fn advance_changes_the_state_of_stateful_plugins() {
     let (chain, _) = chain(vec![link("counter")]);
-    chain.process(0, 0, spans("shop", 1));
-    let before = chain.snapshot();
-    assert!(chain.advance(42).is_empty());
-    assert_eq!(chain.snapshot()["counter"].len(), before["counter"].len() + 1);
+    chain.process(0, 0, Some(spans("shop", 1)), None);
+    let before = entries(&chain, "counter");
+    let outcome = chain.process(0, 1, None, Some(42));
+    assert!(outcome.batches.is_empty() && outcome.emitted.is_empty());
+    assert_eq!(entries(&chain, "counter"), before + 1);
+}
+
+/// The rows of spans, and how many of them are marked as held before.
+fn rows_and_held(outcome: &Outcome) -> (usize, usize) {
+    let held = |batch: &Batch| batch.column("was_held").map_or(0, |_| batch.rows());
+    (outcome.batches.iter().map(Batch::rows).sum(), outcome.batches.iter().map(held).sum())
+}
+
+#[test]
+fn held_rows_leave_the_batch_and_go_on_when_the_plugin_takes_them_back() {
+    let (chain, counts) = chain(vec![link("holds"), link("counter")]);
+    let outcome = chain.process(0, 0, Some(spans("shop", 60)), None);
+    assert_eq!(rows_and_held(&outcome), (54, 0), "every tenth failed");
+    let numbers = counts.snapshot();
+    assert_eq!((numbers.held(), numbers.rows_out), (6, 54));
+    let outcome = chain.process(0, 1, Some(spans("shop", 20)), Some(42));
+    assert_eq!(rows_and_held(&outcome), (18 + 5, 5), "all six of the first batch but one");
+    let running = outcome.batches.iter().map(|batch| batch.read("running").expect("the next plugin had them"));
+    let mut running: Vec<u64> =
+        running.flat_map(|column| column.as_primitive::<UInt64Type>().values().to_vec()).collect();
+    running.sort_unstable();
+    assert_eq!(running, (55..=77).collect::<Vec<_>>());
+    let numbers = counts.snapshot();
+    assert_eq!(numbers.plugins["holds"].dropped["the first"], 1);
+    assert_eq!(numbers.rows_in, numbers.rows_out + numbers.dropped() + numbers.held());
+}
+
+#[test]
+fn held_rows_are_recorded_and_restored_with_the_state() {
+    let (first, _) = chain(vec![link("holds")]);
+    first.process(0, 0, Some(spans("shop", 60)), None);
+    let whole = first.kept(true).expect("it can be encoded");
+    first.process(0, 1, Some(spans("till", 30)), None);
+    let changes = first.kept(false).expect("it can be encoded");
+    let (second, counts) = chain(vec![link("holds")]);
+    second.restore(whole).expect("the plugin is there");
+    second.restore(changes).expect("the plugin is there");
+    assert_eq!(counts.snapshot().held(), 9);
+    let (again, expected) = (second.process(0, 0, None, Some(7)), first.process(0, 2, None, Some(7)));
+    let contents_of = |outcome: &Outcome| outcome.batches.iter().map(contents).collect::<Vec<_>>();
+    assert_eq!(contents_of(&again), contents_of(&expected));
+    assert_eq!(rows_and_held(&again), (8, 8));
+}
+
+#[test]
+fn a_call_that_fails_holds_and_takes_back_nothing() {
+    let (chain, counts) = chain(vec![link("holds")]);
+    chain.process(0, 0, Some(spans("shop", 60)), None);
+    let outcome = chain.process(0, 1, None, Some(-1));
+    assert!(outcome.batches.is_empty());
+    assert_eq!(counts.snapshot().held(), 6);
+    assert_eq!(rows_and_held(&chain.process(0, 2, None, Some(1))), (5, 5));
+}
+
+#[test]
+fn held_rows_over_a_limit_go_on_or_are_dropped_the_oldest_first() {
+    for passes in [true, false] {
+        let mut link = link("holds");
+        (link.limits.held_rows, link.limits.held_overflow_passes) = (7, passes);
+        let (chain, counts) = chain(vec![link]);
+        chain.process(0, 0, Some(spans("shop", 60)), None);
+        let outcome = chain.process(0, 1, Some(spans("shop", 20)), None);
+        assert_eq!(rows_and_held(&outcome).0, if passes { 18 + 6 } else { 18 });
+        let numbers = counts.snapshot();
+        assert_eq!(numbers.held(), 2);
+        assert_eq!(numbers.rows_in, numbers.rows_out + numbers.dropped() + numbers.held());
+        let overflowed = numbers.plugins["holds"].overflowed.get("held rows limit").copied();
+        assert_eq!(overflowed, passes.then_some(6));
+    }
 }
 
 #[test]
 fn masked_rows_are_dropped_and_counted() {
     let (chain, counts) = chain(vec![link("drop-fast")]);
-    let batch = chain.process(0, 0, spans("shop", 60)).batch.expect("some rows stay");
+    let batch = chain.process(0, 0, Some(spans("shop", 60)), None).batches.pop().expect("some rows stay");
     // 20 are slow, 6 failed, 2 are both.
     assert_eq!(batch.rows(), 24);
     let numbers = counts.snapshot();
@@ -256,15 +331,15 @@ fn a_batch_whose_rows_are_all_dropped_ends_there() {
     link.config_json = r#"{"faster_than_ms":50}"#.into();
     let (chain, counts) = chain(vec![link, failing("panics", OnError::Stop)]);
     let batch = spans("shop", 60).slice(1, 8);
-    let outcome = chain.process(0, 0, batch);
-    assert!(outcome.batch.is_none() && outcome.stop.is_none());
+    let outcome = chain.process(0, 0, Some(batch), None);
+    assert!(outcome.batches.is_empty() && outcome.stop.is_none());
     assert_account(&counts.snapshot(), 8);
 }
 
 #[test]
 fn a_guest_reads_and_rewrites_columns_across_the_boundary() {
     let (chain, _) = chain(vec![link("boundary")]);
-    let batch = chain.process(0, 0, spans("shop", 60)).batch.expect("they stay");
+    let batch = chain.process(0, 0, Some(spans("shop", 60)), None).batches.pop().expect("they stay");
     let path = batch.read("attributes.url.path").expect("an attribute");
     assert!(path.as_string::<i32>().iter().all(|path| path == Some("/items/#")), "{path:?}");
     let added = chain.added_columns(Signal::Spans);
@@ -274,7 +349,7 @@ fn a_guest_reads_and_rewrites_columns_across_the_boundary() {
 #[test]
 fn emitted_rows_say_where_they_come_from() {
     let (chain, _) = chain(vec![link("emits-many")]);
-    let emitted = chain.process(0, 0, spans("shop", 60)).emitted;
+    let emitted = chain.process(0, 0, Some(spans("shop", 60)), None).emitted;
     assert_eq!(emitted.iter().map(|emitted| emitted.rows).sum::<usize>(), 3);
     let first: &Emitted = &emitted[0];
     assert_eq!((&*first.table, &*first.plugin, &*first.config_hash), ("numbered", "emits-many", "2bafd4629cc04e70"));
@@ -289,7 +364,7 @@ fn batches_of_other_signals_pass_by() {
     let mut panics = failing("panics", OnError::Stop);
     panics.signals = Some(vec![Signal::Logs]);
     let (chain, counts) = chain(vec![panics]);
-    assert_eq!(chain.process(0, 0, spans("shop", 60)).batch.expect("it goes on").rows(), 60);
+    assert_eq!(chain.process(0, 0, Some(spans("shop", 60)), None).batches.pop().expect("it goes on").rows(), 60);
     assert!(counts.snapshot().plugins.get("panics").is_none_or(|numbers| numbers.calls == 0), "it is not called");
     let mut link = link("reads-one");
     link.signals = Some(vec![Signal::Logs]);
@@ -316,7 +391,7 @@ fn messages_beyond_the_limit_are_counted_instead_of_shown() {
     let now = Instant::now();
     let chain =
         Chain::with_clock(vec![link("logs-many")], 1, counts.clone(), Arc::new(move || now)).expect("the chain starts");
-    chain.process(0, 0, spans("shop", 1));
+    chain.process(0, 0, Some(spans("shop", 1)), None);
     let shown = shown.lock().expect("no panic");
     assert_eq!(shown.len(), 100);
     assert_eq!(shown[7], ("logs-many".into(), Level::Info, "message 7".into()));
@@ -335,13 +410,17 @@ fn a_plugin_that_keeps_failing_is_put_aside_and_tried_again() {
     let links = vec![failing("error", OnError::DeadLetter)];
     let chain = Chain::with_clock(links, 1, counts.clone(), clock).expect("the chain starts");
     for sequence in 0..8 {
-        assert_eq!(chain.process(0, sequence, spans("shop", 1)).dead.len(), 1, "the policy holds all the time");
+        assert_eq!(
+            chain.process(0, sequence, Some(spans("shop", 1)), None).dead.len(),
+            1,
+            "the policy holds all the time"
+        );
     }
     let calls = || counts.snapshot().plugins["error"].calls;
     assert_eq!(calls(), 5);
     seconds.store(1, Ordering::SeqCst);
     for sequence in 8..12 {
-        chain.process(0, sequence, spans("shop", 1));
+        chain.process(0, sequence, Some(spans("shop", 1)), None);
     }
     assert_eq!(calls(), 6, "it was tried once");
     let numbers = counts.snapshot();
@@ -368,7 +447,8 @@ fn a_stateful_plugin_gives_the_same_output_however_many_workers_there_are() {
                         }
                         // Later batches are smaller, so that they would overtake the earlier ones.
                         let service = ["shop", "till"][sequence as usize % 2];
-                        let outcome: Outcome = chain.process(worker, sequence, spans(service, 200 - 4 * sequence));
+                        let outcome: Outcome =
+                            chain.process(worker, sequence, Some(spans(service, 200 - 4 * sequence)), None);
                         outcomes.lock().expect("no panic").push((sequence, outcome));
                     }
                 });
@@ -376,7 +456,8 @@ fn a_stateful_plugin_gives_the_same_output_however_many_workers_there_are() {
         });
         let mut outcomes = outcomes.into_inner().expect("no panic");
         outcomes.sort_by_key(|(sequence, _)| *sequence);
-        let content = |outcome: Outcome| (contents(&outcome.batch.expect("some rows stay")), outcome.emitted.len());
+        let content =
+            |mut outcome: Outcome| (contents(&outcome.batches.pop().expect("some rows stay")), outcome.emitted.len());
         outcomes.into_iter().map(|(_, outcome)| content(outcome)).collect()
     };
     let (alone, four) = (run(1), run(4));

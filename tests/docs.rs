@@ -17,11 +17,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, TimeUnit};
 use weir::Signal;
 use weir::config::{Config, Destination};
 use weir::run::Pipeline;
-use weir::tables::{DESCRIPTION, DerivedTable, TableOptions, Tables, is_json};
+use weir::tables::{DESCRIPTION, DerivedTable, Mode, PluginColumn, TableOptions, Tables, is_json};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -223,8 +223,17 @@ fn describe<'a>(fields: impl IntoIterator<Item = &'a Field>) -> String {
 #[test]
 fn every_column_of_every_table_is_listed_with_its_type_and_meaning() {
     let promote = Config::default().write.promote;
-    let derived = DerivedTable { name: "derived".to_owned(), columns: Vec::new(), time: None };
-    let options = TableOptions { promote: promote.clone(), derived: vec![derived], ..TableOptions::default() };
+    let time_type = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+    let derived = DerivedTable { name: "derived".to_owned(), ..DerivedTable::default() };
+    let at = PluginColumn { name: "at".to_owned(), data_type: time_type, json: false, description: String::new() };
+    let upsert = DerivedTable {
+        name: "upsert".to_owned(),
+        columns: vec![at],
+        time: Some("at".to_owned()),
+        mode: Mode::Upsert,
+        key: vec!["at".to_owned()],
+    };
+    let options = TableOptions { promote: promote.clone(), derived: vec![derived, upsert], ..TableOptions::default() };
     let tables = Tables::new(options).expect("the default tables");
     let fields = |table: &str| -> Vec<Field> {
         let schema = tables.schema(table).unwrap_or_else(|| panic!("no table {table}"));
@@ -244,6 +253,9 @@ fn every_column_of_every_table_is_listed_with_its_type_and_meaning() {
     check("docs/tables.md", "columns: promoted", &describe(spans.iter().filter(promoted)));
     check("docs/tables.md", "columns: dead letters", &describe(&fields("_dead_letter/spans")[spans.len()..]));
     check("docs/tables.md", "columns: derived", &describe(&fields("derived")));
+    let upsert = fields("upsert");
+    let own = |field: &&Field| field.name() != "at" && !fields("derived").contains(*field);
+    check("docs/tables.md", "columns: upsert", &describe(upsert.iter().filter(own)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use std::collections::HashMap;
 
-fn text_type(array: &ArrayRef) -> bool {
+pub(super) fn text_type(array: &ArrayRef) -> bool {
     array.data_type() == &DataType::Utf8 || array.as_dictionary_opt::<Int32Type>().is_some()
 }
 

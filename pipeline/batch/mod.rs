@@ -7,6 +7,9 @@ mod access;
 mod attributes;
 pub(crate) mod build;
 mod change;
+mod codec;
+mod gather;
+mod memory;
 mod rows;
 pub mod schema;
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub enum Tag {
 }
 
 impl Tag {
-    fn from_byte(byte: u8) -> Option<Self> {
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Null,
             1 => Self::Bool,

@@ -46,6 +46,12 @@ pub struct PluginNumbers {
     pub call_nanos: u64,
     /// Rows it emitted into its own tables.
     pub rows_emitted: u64,
+    /// Rows that it holds now.
+    pub held: u64,
+    /// The bytes that they hold.
+    pub held_bytes: u64,
+    /// Rows that went on because too much was held, by the limit.
+    pub overflowed: BTreeMap<String, u64>,
     /// The plugin's own counters.
     pub counters: BTreeMap<String, u64>,
     /// Messages that were not shown because there were too many of them.
@@ -56,6 +62,11 @@ impl Numbers {
     /// Rows dropped by all plugins together.
     pub fn dropped(&self) -> u64 {
         self.plugins.values().flat_map(|plugin| plugin.dropped.values()).sum()
+    }
+
+    /// Rows that plugins hold, all together.
+    pub fn held(&self) -> u64 {
+        self.plugins.values().map(|plugin| plugin.held).sum()
     }
 
     /// Rows that went to the dead letters, by all plugins together.
@@ -149,6 +160,14 @@ impl Counts {
 
     pub(crate) fn dead_lettered(&self, plugin: &str, reason: &str, rows: u64) {
         self.plugin(plugin, |numbers| *numbers.dead_lettered.entry(reason.to_owned()).or_default() += rows);
+    }
+
+    pub(crate) fn held(&self, plugin: &str, rows: u64, bytes: u64) {
+        self.plugin(plugin, |numbers| (numbers.held, numbers.held_bytes) = (rows, bytes));
+    }
+
+    pub(crate) fn overflowed(&self, plugin: &str, limit: &str, rows: u64) {
+        self.plugin(plugin, |numbers| *numbers.overflowed.entry(limit.to_owned()).or_default() += rows);
     }
 
     pub(crate) fn fault(&self, plugin: &str, kind: FaultKind) {

@@ -10,13 +10,13 @@ mod state;
 mod turnstile;
 
 pub use counts::{Counts, LogSink, Numbers, PluginNumbers};
-pub use state::Snapshot;
+pub use state::{Kept, decode as decode_kept, encode as encode_kept};
 
 use crate::batch::Batch;
 use crate::sandbox::{ColumnType, Limits, OnError, Plugin, TableDef};
 use crate::{Error, Result, Signal};
 use arrow_array::ArrayRef;
-use stage::{Passed, Stage};
+use stage::{Call, Passed, Stage};
 use std::sync::Arc;
 use std::time::Instant;
 use turnstile::Turns;
@@ -41,7 +41,7 @@ pub struct Link {
     pub limits: Limits,
 }
 
-/// Rows that a plugin emitted into a table of its own.
+/// Rows that a plugin emitted into a table of its own, or takes out of one.
 #[derive(Clone, Debug)]
 pub struct Emitted {
     /// The table's name.
@@ -50,6 +50,8 @@ pub struct Emitted {
     pub columns: Vec<ArrayRef>,
     /// How many rows.
     pub rows: usize,
+    /// Whether the rows of these keys are taken out of the table.
+    pub retracted: bool,
     /// The plugin that emitted them, by its name in the chain.
     pub plugin: Arc<str>,
     /// Its version.
@@ -69,11 +71,11 @@ pub struct DeadLetter {
     pub reason: String,
 }
 
-/// What became of a batch. Its rows are in `batch`, in `dead`, or counted as dropped.
+/// What became of a batch. Its rows are in `batches`, in `dead`, held by a plugin, or counted as dropped.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The batch behind the last plugin, if a row of it is left.
-    pub batch: Option<Batch>,
+    /// What comes out behind the last plugin: what is left of the batch, and rows that plugins had held before.
+    pub batches: Vec<Batch>,
     /// The batch where a plugin failed whose policy is to set it aside.
     pub dead: Vec<DeadLetter>,
     /// Rows for tables of the plugins' own, in the order of the plugins.
@@ -126,55 +128,89 @@ impl Chain {
         Ok(chain)
     }
 
-    /// Takes a batch through the chain. Blocks until it is through; called by worker number `worker`.
+    /// Takes a batch through the chain, and then tells the stateful plugins how far event time has come, if `watermark_ns`
+    /// says it. Blocks until it is through; called by worker number `worker`.
     ///
     /// The batches are numbered 0, 1, 2… in the order in which they were accepted, and each number must be used exactly
-    /// once: a stateful plugin waits for a number until it comes.
-    pub fn process(&self, worker: usize, sequence: u64, batch: Batch) -> Outcome {
+    /// once: a stateful plugin waits for a number until it comes. A number may have no batch.
+    pub fn process(&self, worker: usize, sequence: u64, batch: Option<Batch>, watermark_ns: Option<i64>) -> Outcome {
         let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
         let mut turns = Turns::new(sequence, stateful.map(|stage| &stage.turnstile));
         let mut outcome = Outcome::default();
-        self.counts.rows_in(batch.rows());
-        let mut current = Some(batch);
+        let mut batches = Vec::from_iter(batch);
+        self.counts.rows_in(batches.iter().map(Batch::rows).sum());
         for stage in &self.stages {
-            let Some(batch) = current.take() else { break };
-            let pass = || {
-                if stage.takes(batch.signal()) {
-                    stage.process(worker, batch)
-                } else {
-                    Passed::Through(batch, Default::default())
-                }
-            };
-            let passed = if stage.contract.stateful { turns.next(pass) } else { pass() };
-            current = match passed {
-                Passed::Through(batch, effects) => self.through(stage, batch, effects, &mut outcome),
-                Passed::Failed(batch, label, reason) => self.fail(stage, batch, label, reason, &mut outcome),
-            };
+            let mut pass = |batches| self.pass(stage, worker, batches, watermark_ns, &mut outcome);
+            batches = if stage.contract.stateful { turns.next(|| pass(batches)) } else { pass(batches) };
         }
-        if let Some(batch) = &current {
-            self.counts.rows_out(batch.rows());
-        }
-        outcome.batch = current;
+        self.counts.rows_out(batches.iter().map(Batch::rows).sum());
+        outcome.batches = batches;
         outcome
     }
 
+    /// One plugin: what comes out behind it.
+    fn pass(
+        &self,
+        stage: &Stage,
+        worker: usize,
+        batches: Vec<Batch>,
+        watermark_ns: Option<i64>,
+        outcome: &mut Outcome,
+    ) -> Vec<Batch> {
+        let mut out = Vec::with_capacity(batches.len());
+        for batch in batches {
+            if !stage.takes(batch.signal()) {
+                out.push(batch);
+                continue;
+            }
+            match stage.call(worker, Call::Process(batch)) {
+                Passed::Through(batch, effects) => self.through(stage, batch, effects, &mut out, outcome),
+                Passed::Failed(batch, label, reason) => {
+                    out.extend(batch.and_then(|batch| self.fail(stage, batch, label, reason, outcome)));
+                }
+            }
+        }
+        if stage.contract.stateful {
+            // A fault here changes nothing, and is counted as every other.
+            if let Some(watermark_ns) = watermark_ns
+                && let Passed::Through(_, effects) = stage.call(worker, Call::Advance(watermark_ns))
+            {
+                self.through(stage, None, effects, &mut out, outcome);
+            }
+            for evicted in stage.evict(watermark_ns) {
+                if stage.overflow_passes() {
+                    self.counts.overflowed(&stage.name, evicted.limit, evicted.rows.rows() as u64);
+                    out.push(evicted.rows);
+                } else {
+                    self.counts.dropped(&stage.name, evicted.limit, evicted.rows.rows() as u64);
+                }
+            }
+        }
+        out
+    }
+
+    /// What a call that succeeded leaves.
     fn through(
         &self,
         stage: &Stage,
-        batch: Batch,
+        batch: Option<Batch>,
         mut effects: crate::sandbox::Effects,
+        out: &mut Vec<Batch>,
         outcome: &mut Outcome,
-    ) -> Option<Batch> {
+    ) {
         for (reason, rows) in effects.dropped.drain(..) {
             self.counts.dropped(&stage.name, &reason, rows);
         }
         let keep = effects.keep.take();
+        // What was held before came before what is in this batch.
+        out.append(&mut effects.released);
         outcome.emitted.extend(stage.emitted(effects));
-        match keep.map(|keep| (keep.count_set_bits(), keep)) {
+        let left = batch.and_then(|batch| match keep.map(|keep| (keep.count_set_bits(), keep)) {
             Some((0, _)) => None,
             Some((kept, keep)) if kept < batch.rows() => Some(batch.filter(&keep)),
             _ => Some(batch),
-        }
+        });
+        out.extend(left);
     }
 
     /// Applies the policy of a plugin that failed. `label` is for the counts, `reason` for people.
@@ -199,15 +235,6 @@ impl Chain {
             }
         }
         None
-    }
-
-    /// Tells the stateful plugins, in their order, that event time has passed this point; gives what they emit.
-    ///
-    /// It runs between two batches; for the same output every time, the caller sees to it that they are always the same
-    /// two. A fault changes nothing, and is counted as every other.
-    pub fn advance(&self, watermark_ns: i64) -> Vec<Emitted> {
-        let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
-        stateful.flat_map(|stage| stage.advance(watermark_ns)).collect()
     }
 
     /// The tables that the plugins emit, each once.

@@ -40,17 +40,40 @@ struct Seat {
     state: State,
 }
 
-/// What became of a batch.
+/// What a plugin is called for.
+pub(crate) enum Call {
+    /// A batch of one of its signals.
+    Process(Batch),
+    /// Event time has passed this point.
+    Advance(i64),
+}
+
+/// How a call ended.
 pub(crate) enum Passed {
-    /// The plugin took it: the batch with all its rows, and what else the plugin did.
-    Through(Batch, Effects),
+    /// The plugin took it: the batch with all its rows, if one was given, and what else the plugin did.
+    Through(Option<Batch>, Effects),
     /// The plugin failed, or is put aside: the batch as it was, the label for the counts, and the reason.
-    Failed(Batch, &'static str, String),
+    Failed(Option<Batch>, &'static str, String),
+}
+
+/// Rows that a plugin held and that are over a limit.
+pub(crate) struct Evicted {
+    pub(crate) rows: Batch,
+    pub(crate) limit: &'static str,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is inside is whole also after a panic: an instance is taken out of its seat while it runs.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Call {
+    fn batch(self) -> Option<Batch> {
+        match self {
+            Self::Process(batch) => Some(batch),
+            Self::Advance(_) => None,
+        }
+    }
 }
 
 impl Stage {
@@ -109,27 +132,28 @@ impl Stage {
         act(&mut lock(&self.seats[0]).state)
     }
 
-    /// Calls the plugin with a batch, unless it is put aside.
-    pub(crate) fn process(&self, worker: usize, batch: Batch) -> Passed {
+    /// Calls the plugin, unless it is put aside.
+    pub(crate) fn call(&self, worker: usize, call: Call) -> Passed {
         if !lock(&self.health).may_call((self.clock)()) {
             let reason = format!("plugin `{}` is put aside after repeated faults", self.name);
-            return Passed::Failed(batch, "put aside", reason);
+            return Passed::Failed(call.batch(), "put aside", reason);
         }
         let mut seat = lock(&self.seats[worker % self.seats.len()]);
         let mut instance = match self.instance(&mut seat) {
             Ok(instance) => instance,
             Err(fault) => {
                 drop(seat);
-                return Passed::Failed(batch, fault.kind.name(), self.failed(&fault));
+                return Passed::Failed(call.batch(), fault.kind.name(), self.failed(&fault));
             }
         };
         let started = (self.clock)();
-        let signal = batch.signal();
-        let Answer { batch, state, result } = instance.process(batch, std::mem::take(&mut seat.state));
+        let state = std::mem::take(&mut seat.state);
+        let Answer { batch, state, result } = match call {
+            Call::Process(batch) => instance.process(batch, state),
+            Call::Advance(watermark_ns) => instance.advance(watermark_ns, state),
+        };
         seat.state = state;
         self.counts.called(&self.name, (self.clock)().saturating_duration_since(started));
-        // The call was given a batch and gives it back.
-        let batch = batch.unwrap_or(Batch { signal, rows: 0, columns: Vec::new() });
         match result {
             Ok(effects) => {
                 seat.instance = Some(instance);
@@ -144,48 +168,34 @@ impl Stage {
         }
     }
 
-    /// Tells a stateful plugin that event time has passed this point.
-    pub(crate) fn advance(&self, watermark_ns: i64) -> Vec<Emitted> {
-        if !lock(&self.health).may_call((self.clock)()) {
-            return Vec::new();
-        }
+    /// Lets go of held rows that are over a limit, at this point of event time, and counts those that stay.
+    pub(crate) fn evict(&self, watermark_ns: Option<i64>) -> Vec<Evicted> {
         let mut seat = lock(&self.seats[0]);
-        let mut instance = match self.instance(&mut seat) {
-            Ok(instance) => instance,
-            Err(fault) => {
-                drop(seat);
-                self.failed(&fault);
-                return Vec::new();
-            }
-        };
-        let started = (self.clock)();
-        let Answer { state, result, .. } = instance.advance(watermark_ns, std::mem::take(&mut seat.state));
-        seat.state = state;
-        self.counts.called(&self.name, (self.clock)().saturating_duration_since(started));
-        match result {
-            Ok(effects) => {
-                seat.instance = Some(instance);
-                drop(seat);
-                lock(&self.health).succeeded();
-                self.emitted(effects)
-            }
-            Err(fault) => {
-                drop(seat);
-                self.failed(&fault);
-                Vec::new()
-            }
+        let held = &mut seat.state.held;
+        if let Some(watermark_ns) = watermark_ns {
+            held.advance(watermark_ns);
         }
+        let evicted = held.evict(&self.limits).into_iter().map(|(rows, limit)| Evicted { rows, limit }).collect();
+        self.counts.held(&self.name, held.rows() as u64, held.bytes() as u64);
+        evicted
+    }
+
+    /// Whether held rows over a limit go on.
+    pub(crate) fn overflow_passes(&self) -> bool {
+        self.limits.held_overflow_passes
     }
 
     /// Counts what a successful call did, and puts the plugin's name to the rows it emitted.
     pub(crate) fn emitted(&self, effects: Effects) -> Vec<Emitted> {
-        let rows = effects.emitted.iter().map(|emitted| emitted.rows as u64).sum();
+        let emitted = effects.emitted.iter().filter(|emitted| !emitted.retracted);
+        let rows = emitted.map(|emitted| emitted.rows as u64).sum();
         self.counts.succeeded(&self.name, effects.counters, rows);
         let emitted = effects.emitted.into_iter().filter_map(|emitted| {
             Some(Emitted {
                 table: self.tables.get(emitted.table)?.clone(),
                 columns: emitted.columns,
                 rows: emitted.rows,
+                retracted: emitted.retracted,
                 plugin: self.name.clone(),
                 version: self.version.clone(),
                 config_hash: self.config_hash.clone(),

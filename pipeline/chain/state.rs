@@ -1,36 +1,174 @@
-//! The state of the stateful plugins: the seam by which an epoch records and restores it.
+//! What is kept for the stateful plugins: the seam by which an epoch records it and puts it back.
 
 use super::Chain;
-use crate::sandbox::State;
+use crate::sandbox::{ChunkEntry, Entry};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 
-/// The state of every stateful plugin, by the plugin's name, its entries in the order of their keys.
-pub type Snapshot = BTreeMap<String, Vec<(Vec<u8>, Vec<u8>)>>;
+/// Lengths and numbers are little-endian; nothing has this length.
+const NOTHING: u32 = u32::MAX;
+
+/// What is kept for one plugin, or what of it changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The plugin, by its name in the chain.
+    pub plugin: String,
+    /// Keys and values; a key without a value was deleted.
+    pub entries: Vec<Entry>,
+    /// Held rows, as each call held them; a number without content has none left.
+    pub held: Vec<ChunkEntry>,
+}
 
 impl Chain {
-    /// The states as they are between two calls. For one that belongs to a sequence number, no batch may be under way.
-    pub fn snapshot(&self) -> Snapshot {
-        let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
-        stateful.map(|stage| (stage.name.to_string(), stage.with_state(|state| state.snapshot()))).collect()
-    }
-
-    /// Puts states back, before the first batch.
+    /// What changed for each stateful plugin since this was asked last; everything, if `all`. No batch may be under way.
     ///
     /// # Errors
     ///
-    /// There is state of a plugin that the chain does not have, or that keeps none.
-    pub fn restore(&self, snapshot: Snapshot) -> Result<()> {
-        for (name, entries) in snapshot {
-            let stage = self.stages.iter().find(|stage| *stage.name == *name && stage.contract.stateful);
+    /// `Bug` where held rows cannot be encoded.
+    pub fn kept(&self, all: bool) -> Result<Vec<Kept>> {
+        let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
+        let kept = stateful.map(|stage| {
+            let (entries, held) = stage.with_state(|state| state.changes(all))?;
+            Ok(Kept { plugin: stage.name.to_string(), entries, held })
+        });
+        let kept = kept.collect::<Result<Vec<_>>>()?;
+        Ok(kept.into_iter().filter(|kept| all || !kept.entries.is_empty() || !kept.held.is_empty()).collect())
+    }
+
+    /// How many bytes are kept for the stateful plugins.
+    pub fn kept_bytes(&self) -> usize {
+        let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
+        stateful.map(|stage| stage.with_state(|state| state.bytes() + state.held().bytes())).sum()
+    }
+
+    /// Puts back what was kept, over what an earlier record says, before the first batch.
+    ///
+    /// # Errors
+    ///
+    /// `Config` where it is of a plugin that the chain does not have, or that keeps nothing; `Storage` where it cannot be
+    /// read.
+    pub fn restore(&self, kept: Vec<Kept>) -> Result<()> {
+        for Kept { plugin, entries, held } in kept {
+            let stage = self.stages.iter().find(|stage| *stage.name == *plugin && stage.contract.stateful);
             let Some(stage) = stage else {
                 return Err(Error::config(format!(
-                    "there is state of plugin `{name}`, and the configuration has no stateful plugin of that name: give it \
-                     its name back, or discard the state"
+                    "there is state of plugin `{plugin}`, and the configuration has no stateful plugin of that name: give it \
+                     its name back, or discard the state with `weir repair --discard-state {plugin}`"
                 )));
             };
-            stage.with_state(|state| *state = State::restore(entries));
+            stage.with_state(|state| {
+                state.restore(entries);
+                held.into_iter().try_for_each(|chunk| state.held.restore(chunk))
+            })?;
+            stage.evict(None);
         }
         Ok(())
+    }
+}
+
+/// What is kept, in bytes: for each plugin its name, its entries and its held rows, each with its length; a value that is
+/// deleted has the length 2³² − 1.
+pub fn encode(kept: &[Kept]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    count(&mut bytes, kept.len());
+    for Kept { plugin, entries, held } in kept {
+        content(&mut bytes, Some(plugin.as_bytes()));
+        count(&mut bytes, entries.len());
+        for (key, value) in entries {
+            content(&mut bytes, Some(key));
+            content(&mut bytes, value.as_deref());
+        }
+        count(&mut bytes, held.len());
+        for (number, chunk) in held {
+            bytes.extend(number.to_le_bytes());
+            content(&mut bytes, chunk.as_deref());
+        }
+    }
+    bytes
+}
+
+/// The inverse of [`encode`].
+///
+/// # Errors
+///
+/// `Storage` where the bytes are not what it made.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Kept>> {
+    let mut reader = Reader(bytes);
+    let kept = reader.kept().filter(|_| reader.0.is_empty());
+    kept.ok_or_else(|| Error::storage("the state of plugins is recorded in a form that cannot be read"))
+}
+
+fn count(bytes: &mut Vec<u8>, count: usize) {
+    bytes.extend((count as u64).to_le_bytes());
+}
+
+fn content(bytes: &mut Vec<u8>, content: Option<&[u8]>) {
+    match content {
+        Some(content) => {
+            bytes.extend((content.len() as u32).to_le_bytes());
+            bytes.extend(content);
+        }
+        None => bytes.extend(NOTHING.to_le_bytes()),
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*first))
+    }
+
+    fn content(&mut self) -> Option<Option<Vec<u8>>> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        let length = u32::from_le_bytes(*first);
+        if length == NOTHING {
+            return Some(None);
+        }
+        let (content, rest) = self.0.split_at_checked(length as usize)?;
+        self.0 = rest;
+        Some(Some(content.to_vec()))
+    }
+
+    fn kept(&mut self) -> Option<Vec<Kept>> {
+        // Nothing is reserved by a count: it may be anything.
+        let mut all = Vec::new();
+        for _ in 0..self.number()? {
+            let plugin = String::from_utf8(self.content()??).ok()?;
+            let mut kept = Kept { plugin, ..Kept::default() };
+            for _ in 0..self.number()? {
+                kept.entries.push((self.content()??, self.content()?));
+            }
+            for _ in 0..self.number()? {
+                kept.held.push((self.number()?, self.content()?));
+            }
+            all.push(kept);
+        }
+        Some(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_back_and_nothing_else_is() {
+        let kept = vec![
+            Kept {
+                plugin: "counter".into(),
+                entries: vec![(b"a".to_vec(), Some(b"1".to_vec())), (b"b".to_vec(), None), (vec![], Some(vec![]))],
+                held: vec![(7, Some(vec![1, 2, 3])), (9, None)],
+            },
+            Kept { plugin: "other".into(), ..Kept::default() },
+        ];
+        let bytes = encode(&kept);
+        assert_eq!(decode(&bytes).expect("its own bytes"), kept);
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "cut after {end} bytes");
+        }
+        assert!(decode(&[&*bytes, &[0]].concat()).is_err(), "there is more than it says");
     }
 }

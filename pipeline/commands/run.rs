@@ -104,6 +104,9 @@ pub(crate) fn account(summary: &Summary) -> String {
             super::bytes(table.bytes)
         );
     }
+    if summary.held > 0 {
+        out += &format!("held     {:>12} rows by plugins, until they decide\n", super::grouped(summary.held));
+    }
     if summary.pending > 0 {
         out += &format!("kept     {:>12} rows in staging, to be published later\n", super::grouped(summary.pending));
     }

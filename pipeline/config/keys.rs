@@ -1,6 +1,6 @@
 //! The table of every section and key: what unknown keys are checked against, and what the documentation says.
 
-use super::{batch, plugin, receive, watch, write};
+use super::{batch, log, plugin, receive, watch, write};
 
 /// A section of the configuration.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +56,7 @@ impl Key {
 /// Every section of the configuration, in the order of the way of the data.
 pub static SECTIONS: &[&Section] = &[
     &receive::SECTION,
+    &log::SECTION,
     &batch::SECTION,
     &plugin::SECTION,
     &plugin::LIMITS,
@@ -70,6 +71,7 @@ pub(super) static ROOT: Section = Section {
     header: "the file",
     keys: &[
         Key::section("receive"),
+        Key::section("log"),
         Key::section("batch"),
         Key::section("plugin"),
         Key::section("write"),

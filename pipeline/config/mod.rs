@@ -18,6 +18,7 @@ mod batch;
 mod depth;
 mod fault;
 mod keys;
+mod log;
 mod nearest;
 mod plugin;
 mod promoted;
@@ -36,6 +37,7 @@ use toml::de::DeTable;
 pub use batch::Batch;
 pub use fault::{Fault, Faults, Place};
 pub use keys::{Key, SECTIONS, Section};
+pub use log::{Durability, Log};
 pub use plugin::{Limits, OnError, Plugin, SHIPPED, Source};
 pub use promoted::{ColumnType, Promoted};
 pub use receive::Receive;
@@ -52,6 +54,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct Config {
     /// Where OTLP comes in.
     pub receive: Receive,
+    /// The write-ahead log.
+    pub log: Log,
     /// How rows are gathered into batches and how many threads work on them.
     pub batch: Batch,
     /// The chain: the plugins in the order in which a batch passes them.
@@ -68,6 +72,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             receive: Receive::default(),
+            log: Log::default(),
             batch: Batch::default(),
             // Both change nothing until they are configured. `redact` changes what is stored: it has to be asked for.
             plugins: vec![Plugin::shipped("enrich"), Plugin::shipped("sample")],
@@ -79,6 +84,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Where the log is.
+    pub fn log_folder(&self) -> PathBuf {
+        match (&self.log.folder, &self.write.to) {
+            (Some(folder), _) => folder.clone(),
+            (None, Destination::Local(folder)) => folder.join("_log"),
+            (None, Destination::S3 { .. }) => Path::new("./data").join("_log"),
+        }
+    }
+
     /// Reads settings from TOML. `name` is what faults call the text: the path of its file.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, Faults> {
         let mut reader = Reader::new(name, text);
@@ -99,6 +113,7 @@ impl Config {
         let mut config = Self::default();
         let root = reader.root(document.get_ref());
         config.receive.read(&mut reader, &root);
+        config.log.read(&mut reader, &root);
         config.batch.read(&mut reader, &root);
         if let Some(plugins) = plugin::read_chain(&mut reader, &root) {
             config.plugins = plugins;

@@ -56,6 +56,14 @@ pub(super) static LIMITS: Section = Section {
         Key::new("time", "\"100ms\"", "time a call may take"),
         Key::new("rows_emitted", "100000", "rows a call may emit into the plugin's own tables"),
         Key::new("state", "\"64MiB\"", "keys and values that it may keep"),
+        Key::new("held_rows", "500000", "rows that it may hold back"),
+        Key::new("held", "\"64MiB\"", "bytes that the rows it holds back may take"),
+        Key::new("held_age", "\"10m\"", "how long, in event time, it may hold a row back"),
+        Key::new(
+            "held_overflow",
+            "\"pass\"",
+            "what becomes of held rows over one of these limits, the oldest first: \"pass\" (they go on) or \"drop\"",
+        ),
         Key::new("log_lines", "100", "messages a second; more are counted and not shown"),
         Key::new("component", "\"16MiB\"", "size of the file of the plugin"),
     ],
@@ -94,6 +102,14 @@ pub struct Limits {
     pub rows_emitted_max: u64,
     /// Bytes of keys and values that it may keep.
     pub state_bytes_max: u64,
+    /// Rows that it may hold back.
+    pub held_rows_max: u64,
+    /// Bytes that they may take.
+    pub held_bytes_max: u64,
+    /// How long, in event time, it may hold one.
+    pub held_age_max: Duration,
+    /// Whether held rows over a limit go on; if not, they are dropped.
+    pub held_overflow_passes: bool,
     /// Messages a second.
     pub log_lines_per_second_max: u32,
     /// Size of its component in bytes.
@@ -107,6 +123,10 @@ impl Default for Limits {
             call_time_max: Duration::from_millis(100),
             rows_emitted_max: 100_000,
             state_bytes_max: 64 * MIB,
+            held_rows_max: 500_000,
+            held_bytes_max: 64 * MIB,
+            held_age_max: Duration::from_secs(600),
+            held_overflow_passes: true,
             log_lines_per_second_max: 100,
             component_bytes_max: 16 * MIB,
         }

@@ -11,8 +11,8 @@ use super::promoted::{self, Promoted};
 use super::table::{Node, Reader, short};
 use super::values::{self, GIB, MIB, Wrong, time_text};
 
-pub(super) use destination::SECTION as S3_SECTION;
 pub use destination::{Destination, S3, Secret};
+pub(super) use destination::{SECTION as S3_SECTION, folder};
 
 pub(super) static SECTION: Section = Section {
     path: "write",
@@ -138,7 +138,7 @@ impl Write {
         let attributes = [("full", Attributes::Full), ("residual", Attributes::Residual)];
         reader.set(&node, "attributes", &mut self.attributes, |value| values::one_of(value, &attributes));
         reader.set(&node, "promote", &mut self.promote, promoted::read);
-        reader.set(&node, "staging", &mut self.staging, |value| destination::folder(value).map(Some));
+        reader.set(&node, "staging", &mut self.staging, |value| folder(value).map(Some));
         self.s3.read(reader, &node);
         if self.first_epoch > self.epoch {
             if first_set {

@@ -36,7 +36,9 @@ pub struct Summary {
     pub dead_lettered: Vec<(String, u64)>,
     /// What is in published files, dead letters included (`_dead_letter/…`).
     pub written: Vec<TableWritten>,
-    /// Rows that were taken and are in no published file yet.
+    /// Rows that plugins hold back.
+    pub held: u64,
+    /// Rows that were taken, are not held, and are in no published file yet.
     pub pending: u64,
     /// Why the pipeline stopped, if it did not stop by itself.
     pub failure: Option<Error>,
@@ -61,6 +63,7 @@ pub(super) fn summary(shared: &Shared) -> Summary {
     }
     summary.taken_over = shared.writer.taken_over();
     // A row that a worker has written and not let go of yet counts in both places, for a moment.
+    summary.held = numbers.held();
     summary.pending = shared.writer.pending().rows + shared.queue.rows_under_way() + shared.coalescer.rows();
     summary
 }
@@ -130,6 +133,12 @@ fn plugins(shared: &Shared) -> Vec<Family> {
         Family::counter("weir_plugin_rows_emitted_total", "Rows that plugins emitted into tables of their own.");
     let mut dead = Family::counter("weir_rows_dead_lettered_total", "Rows set aside because a plugin failed on them.");
     let mut faults = Family::counter("weir_plugin_faults_total", "Calls of plugins that failed.");
+    let mut held = Family::gauge("weir_plugin_rows_held", "Rows that plugins hold back.");
+    let mut held_bytes = Family::gauge("weir_plugin_held_bytes", "Bytes of the rows that plugins hold back.");
+    let mut overflowed = Family::counter(
+        "weir_plugin_rows_overflowed_total",
+        "Rows that went on undecided because too much was held back, by the limit.",
+    );
     let mut counters = Family::counter("weir_plugin_counter_total", "Counters of the plugins' own.");
     let mut silenced =
         Family::counter("weir_plugin_log_lines_suppressed_total", "Messages of plugins over their limit.");
@@ -141,6 +150,11 @@ fn plugins(shared: &Shared) -> Vec<Family> {
         for (reason, rows) in &of.dead_lettered {
             dead.push(&[("plugin", plugin), ("reason", reason)], *rows as f64);
         }
+        held.push(&[("plugin", plugin)], of.held as f64);
+        held_bytes.push(&[("plugin", plugin)], of.held_bytes as f64);
+        for (limit, rows) in &of.overflowed {
+            overflowed.push(&[("plugin", plugin), ("limit", limit)], *rows as f64);
+        }
         for (kind, count) in &of.faults {
             faults.push(&[("plugin", plugin), ("kind", kind)], *count as f64);
         }
@@ -148,7 +162,7 @@ fn plugins(shared: &Shared) -> Vec<Family> {
             counters.push(&[("plugin", plugin), ("counter", counter)], *count as f64);
         }
     }
-    vec![calls, seconds, emitted, dead, faults, counters, silenced]
+    vec![calls, seconds, emitted, dead, faults, held, held_bytes, overflowed, counters, silenced]
 }
 
 fn receivers(shared: &Shared) -> Vec<Family> {

@@ -2,12 +2,13 @@
 
 use crate::chain::{Chain, Link};
 use crate::config::{self, Attributes, Compression, Config, Source};
+use crate::files::Files;
 use crate::sandbox::{self, Contract, Engine, EngineOptions, Limits};
-use crate::tables::{DerivedTable, PluginColumn, TableOptions, Tables};
+use crate::tables::{DerivedTable, Mode, PluginColumn, TableOptions, Tables};
 use crate::write::{self, WriteOptions};
 use crate::{Error, Result, Signal};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A plugin that was loaded and configured, and what it said of itself.
 #[derive(Clone, Debug)]
@@ -85,12 +86,6 @@ fn link(engine: &Engine, plugin: &config::Plugin, directory: &Path) -> Result<(L
             Source::Shipped(_) => error,
         })?;
     let contract = loaded.configure(&config_json)?;
-    if let Some(table) = contract.tables.iter().find(|table| table.mode == sandbox::Mode::Upsert) {
-        return Err(Error::plugin(format!(
-            "plugin {:?} declares table `{}` with mode upsert, which this version of weir does not write; declare it append",
-            plugin.name, table.name
-        )));
-    }
     if let Some(signal) = plugin.signals.iter().flatten().find(|signal| !contract.signals.contains(signal)) {
         let takes: Vec<_> = contract.signals.iter().map(|signal| signal.name()).collect();
         return Err(Error::config(format!(
@@ -137,6 +132,10 @@ fn limits(from: &config::Limits) -> Limits {
         time_per_call: from.call_time_max,
         rows_emitted: size(from.rows_emitted_max),
         state_bytes: size(from.state_bytes_max),
+        held_rows: size(from.held_rows_max),
+        held_bytes: size(from.held_bytes_max),
+        held_age: from.held_age_max,
+        held_overflow_passes: from.held_overflow_passes,
         log_lines_per_second: from.log_lines_per_second_max,
         component_bytes: size(from.component_bytes_max),
     }
@@ -157,6 +156,15 @@ pub(super) fn tables(config: &Config, chain: &Chain) -> Result<Tables> {
         name: table.name,
         columns: table.columns.into_iter().map(|c| column(c.name, c.column_type, c.description)).collect(),
         time: Some(table.time).filter(|time| !time.is_empty()),
+        mode: match table.mode {
+            sandbox::Mode::Append => Mode::Append,
+            sandbox::Mode::Upsert => Mode::Upsert,
+        },
+        key: match table.mode {
+            // A key without upsert says nothing.
+            sandbox::Mode::Append => Vec::new(),
+            sandbox::Mode::Upsert => table.key,
+        },
     });
     Tables::new(TableOptions {
         promote: config.write.promote.clone(),
@@ -167,7 +175,7 @@ pub(super) fn tables(config: &Config, chain: &Chain) -> Result<Tables> {
 }
 
 /// How and where the tables are written.
-pub(super) fn write_options(config: &Config) -> Result<WriteOptions> {
+pub(super) fn write_options(config: &Config, files: Arc<dyn Files>) -> Result<WriteOptions> {
     let from = &config.write;
     let to = match &from.to {
         config::Destination::Local(path) => write::Destination::Local(path.clone()),
@@ -182,6 +190,7 @@ pub(super) fn write_options(config: &Config) -> Result<WriteOptions> {
         }
     };
     let mut options = WriteOptions::new(to, from.staging_folder());
+    options.files = files;
     options.writer_name.clone_from(&from.writer);
     options.row_group_rows = from.row_group_rows;
     options.file_bytes_max = from.file_bytes_max;

@@ -1,8 +1,12 @@
 //! Small requests become batches: rows gather per signal until there are enough of them, or they have waited enough.
+//!
+//! A request enters the log and the rows that gather in one step, so that at any moment the rows of all records below a
+//! position, and of no others, are in the batches and the builders. That is what lets an epoch end at a position.
 
 use super::queue::Queue;
 use crate::batch::Batch;
 use crate::decode::{Builder, Decoded, decode};
+use crate::log::Lsn;
 use crate::receive::Permit;
 use crate::{Result, Signal};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -25,6 +29,15 @@ pub(super) struct Coalescer {
     delay_max: Duration,
 }
 
+/// What lies before a moment: everything up to a position is in the queue, and nothing later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// The position in the log.
+    pub(super) position: Lsn,
+    /// The watermark that was told up to there.
+    pub(super) watermark: Option<i64>,
+}
+
 impl Coalescer {
     pub(super) fn new(shards: usize, rows_max: usize, delay_max: Duration) -> Self {
         let open = |signal| Mutex::new(Open { builder: Builder::new(signal), permits: Vec::new(), since: None });
@@ -44,19 +57,30 @@ impl Coalescer {
         self.shards[0][signal.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decodes a request and adds its rows; what is full goes to the queue. A refused request adds nothing.
-    pub(super) fn add(&self, signal: Signal, body: &[u8], permit: Permit, queue: &Queue) -> Result<Decoded> {
+    /// Decodes a request, lets it enter the log with `append`, and adds its rows; what is full goes to the queue. A refused
+    /// request adds nothing and enters nothing, one without rows does not enter either. `append` must not block: it runs under
+    /// a lock.
+    pub(super) fn add<T>(
+        &self,
+        signal: Signal,
+        body: &[u8],
+        permit: Permit,
+        queue: &Queue,
+        append: impl FnOnce() -> Result<T>,
+    ) -> Result<(Decoded, Option<T>)> {
         let mut open = self.lock(signal);
         let decoded = decode(body, &mut open.builder)?;
         if decoded.rows == 0 {
-            return Ok(decoded);
+            return Ok((decoded, None));
         }
+        // An error here means that the log is lost, and with it the pipeline: no epoch will end any more.
+        let appended = append()?;
         open.permits.push(permit);
         open.since.get_or_insert_with(Instant::now);
         if open.builder.rows() >= self.rows_max || open.builder.bytes() >= BATCH_BYTES_MAX {
             self.seal(&mut open, queue);
         }
-        Ok(decoded)
+        Ok((decoded, Some(appended)))
     }
 
     fn seal(&self, open: &mut Open, queue: &Queue) {
@@ -88,5 +112,16 @@ impl Coalescer {
                 self.seal(&mut open, queue);
             }
         }
+    }
+
+    /// Sends on everything, and lets what comes later wait in the queue until [`Queue::resume`]. `position` is asked while no
+    /// request can enter.
+    pub(super) fn cut(&self, queue: &Queue, position: impl FnOnce() -> Lsn) -> Cut {
+        let mut all: Vec<_> =
+            self.shards.iter().flatten().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        for open in all.iter_mut().filter(|open| open.since.is_some()) {
+            self.seal(open, queue);
+        }
+        Cut { position: position(), watermark: queue.hold() }
     }
 }

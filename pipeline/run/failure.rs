@@ -1,16 +1,20 @@
 //! The failure that stops a pipeline, and whoever waits for it.
 
 use crate::Error;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
-/// Set at most once: when a plugin whose policy is `stop` fails, or a worker ends badly.
+/// Set at most once: when a plugin whose policy is `stop` fails, a worker ends badly, or the log is lost.
 #[derive(Clone, Default)]
 pub struct Failure(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     error: OnceLock<Error>,
+    /// The failure is that nothing is known any more about what is on the disk.
+    lost: AtomicBool,
     told: Notify,
 }
 
@@ -19,6 +23,18 @@ impl Failure {
         if self.0.error.set(error).is_ok() {
             self.0.told.notify_waiters();
         }
+    }
+
+    /// The log is lost: nothing may be acknowledged or committed any more.
+    pub(super) fn set_lost(&self, error: Error) {
+        self.0.lost.store(true, Relaxed);
+        self.set(error);
+    }
+
+    /// Why nothing is known any more about what is on the disk, if that is so. The process should end at once: what was
+    /// acknowledged is recovered by the next start from what the disk really has.
+    pub fn lost(&self) -> Option<&Error> {
+        self.get().filter(|_| self.0.lost.load(Relaxed))
     }
 
     /// The failure, if there was one.

@@ -1,4 +1,4 @@
-//! What happens by the clock: rows that waited long enough become a batch, and epochs close.
+//! What happens by the clock: rows that waited long enough become a batch, and epochs end.
 
 use super::Shared;
 use crate::{Error, Kind, Result};
@@ -27,29 +27,75 @@ fn tick(shared: &Arc<Shared>) {
     let pause = (shared.config.batch.delay_max / 4).clamp(Duration::from_millis(5), Duration::from_millis(250));
     let mut epochs = Epochs { first: true, since: None };
     let write = &shared.config.write;
-    let mut closing: Option<JoinHandle<Result<()>>> = None;
+    let (mut commit, mut publish) = (Task::new("weir-epoch"), Task::new("weir-publish"));
+    let mut publish_at = Instant::now();
     while !shared.stopping.load(Relaxed) {
         std::thread::park_timeout(pause);
         shared.coalescer.flush(false, &shared.queue);
-        if let Some(thread) = closing.take_if(|thread| thread.is_finished()) {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                // The rows are kept, so the epoch ends as soon as the trouble does.
-                Ok(Err(error)) if passes(&error) => epochs.again_in(RETRY, write.epoch),
-                Ok(Err(error)) => shared.failure.set(error),
-                Err(_) => shared
-                    .failure
-                    .set(Error::bug("closing an epoch ended in a panic; report it with the message above")),
-            }
+        shared.queue.idle();
+        shared.log.set_other_bytes(shared.writer.pending().staged_bytes);
+        // The rows are kept, so the epoch ends as soon as the trouble does.
+        if commit.failed(shared) {
+            epochs.again_in(RETRY, write.epoch);
         }
-        if closing.is_none() && epochs.due(shared.writer.pending().rows > 0, write.first_epoch, write.epoch) {
-            let shared = Arc::clone(shared);
-            // Publishing may take long, and rows that wait must not wait for it.
-            closing = std::thread::Builder::new().name("weir-epoch".into()).spawn(move || shared.close_epoch()).ok();
+        if publish.failed(shared) {
+            publish_at = Instant::now() + RETRY;
+        }
+        let due = epochs.due(shared.has_news(), write.first_epoch, write.epoch);
+        if commit.is_idle() && (due || shared.writer.wants_end()) {
+            commit.start(shared, Shared::commit_epoch);
+        }
+        // A store that is slow or away must not keep epochs from being committed.
+        if publish.is_idle() && shared.writer.unpublished_epochs() > 0 && Instant::now() >= publish_at {
+            publish.start(shared, Shared::publish);
         }
     }
-    if let Some(thread) = closing {
-        let _ = thread.join();
+    commit.join();
+    publish.join();
+}
+
+/// Something that blocks for long, on a thread of its own.
+struct Task {
+    name: &'static str,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Task {
+    fn new(name: &'static str) -> Self {
+        Self { name, thread: None }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.thread.is_none()
+    }
+
+    fn start(&mut self, shared: &Arc<Shared>, act: fn(&Shared) -> Result<()>) {
+        let shared = Arc::clone(shared);
+        // Without a thread it is tried again at the next tick.
+        self.thread = std::thread::Builder::new().name(self.name.into()).spawn(move || act(&shared)).ok();
+    }
+
+    /// Whether it has ended with trouble that passes; what does not is the pipeline's failure.
+    fn failed(&mut self, shared: &Shared) -> bool {
+        let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) else { return false };
+        match thread.join() {
+            Ok(Ok(())) => return false,
+            Ok(Err(error)) if passes(&error) => {
+                *shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                return true;
+            }
+            Ok(Err(error)) => shared.failure.set(error),
+            Err(_) => shared
+                .failure
+                .set(Error::bug(format!("thread {} ended in a panic; report it with the message above", self.name))),
+        }
+        false
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -1,11 +1,13 @@
-//! Where requests enter: the memory budget, decoding, the acknowledgement; and the pages beside OTLP.
+//! Where requests enter: the memory budget, decoding, the log, the acknowledgement; and the pages beside OTLP.
 
-use super::{Shared, account};
+use super::{NOT_REPLAYING, Recovery, Shared, account};
+use crate::log::{Lsn, Recovered};
 use crate::receive::{self, Accepted, Pages, Permit, Settings};
 use crate::{Error, Result, Signal, decode, watch};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 /// Memory that a request holds beside its bytes.
 const REQUEST_BYTES_MIN: usize = 512;
@@ -23,7 +25,12 @@ impl Ingest {
 
 impl receive::Intake for Ingest {
     async fn submit(&self, signal: Signal, body: Bytes) -> Result<Accepted> {
-        take(&self.shared, signal, &body)
+        let (accepted, lsn) = enter(&self.shared, signal, &body)?;
+        drop(body);
+        if let Some(lsn) = lsn {
+            self.shared.log.durable(lsn).await?;
+        }
+        Ok(accepted)
     }
 
     fn admit(&self, bytes: usize) -> Result<Permit> {
@@ -31,27 +38,82 @@ impl receive::Intake for Ingest {
     }
 }
 
-/// Decodes a request into the rows that gather. When it returns, the rows are the pipeline's.
+/// Takes a request. When it returns, the request is in the log, and durable if the log is.
 pub(super) fn take(shared: &Shared, signal: Signal, body: &[u8]) -> Result<Accepted> {
-    let taken = try_take(shared, signal, body);
-    if taken.is_err() {
-        shared.refused.fetch_add(1, Relaxed);
-    }
-    taken
+    let (accepted, lsn) = enter(shared, signal, body)?;
+    lsn.map_or(Ok(()), |lsn| shared.log.wait_durable(lsn))?;
+    Ok(accepted)
 }
 
-fn try_take(shared: &Shared, signal: Signal, body: &[u8]) -> Result<Accepted> {
+/// Decodes a request into the rows that gather, and gives it a place in the log. It must not be acknowledged before that
+/// place is durable.
+fn enter(shared: &Shared, signal: Signal, body: &[u8]) -> Result<(Accepted, Option<Lsn>)> {
+    let entered = try_enter(shared, signal, body);
+    if entered.is_err() {
+        shared.refused.fetch_add(1, Relaxed);
+    }
+    entered
+}
+
+fn try_enter(shared: &Shared, signal: Signal, body: &[u8]) -> Result<(Accepted, Option<Lsn>)> {
     if let Some(failure) = shared.failure.get() {
         return Err(Error::overload(format!("weir is stopping, because of a failure: {failure}; retry later")));
     }
     if shared.stopping.load(Relaxed) {
         return Err(Error::overload("weir is stopping; retry later"));
     }
+    shared.log.admit(body.len() as u64)?;
     let permit = shared.budget.hold(body.len() + REQUEST_BYTES_MIN)?;
-    let decoded = shared.coalescer.add(signal, body, permit, &shared.queue)?;
+    let received_ns = watch::clock::now_ns();
+    let append = || shared.log.append(signal, received_ns, body);
+    let (decoded, lsn) = shared.coalescer.add(signal, body, permit, &shared.queue, append)?;
     shared.received[signal.index()].fetch_add(decoded.rows, Relaxed);
     shared.invalid_ids.fetch_add(decoded.invalid_ids, Relaxed);
-    Ok(Accepted { rows: decoded.rows, rejected: 0, message: String::new() })
+    Ok((Accepted { rows: decoded.rows, rejected: 0, message: String::new() }, lsn))
+}
+
+/// Takes the records that an earlier run acknowledged and no epoch has, in their order, as they were taken then. Blocks while
+/// the memory budget is spent.
+pub(super) fn replay(shared: &Shared, recovered: Recovered, progress: &dyn Fn(u64, u64)) -> Result<Recovery> {
+    let mut recovery = Recovery { bytes: recovered.bytes_total(), ..Recovery::default() };
+    let started = Instant::now();
+    let (mut done, mut told) = (0, Instant::now());
+    for record in recovered {
+        let record = record?;
+        if let Some(failure) = shared.failure.get() {
+            return Err(failure.clone());
+        }
+        let permit = loop {
+            match shared.budget.hold(record.payload.len() + REQUEST_BYTES_MIN) {
+                Ok(permit) => break permit,
+                Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        let entered = || {
+            shared.replaying.store(record.lsn + 1, Relaxed);
+            Ok(())
+        };
+        let added = shared.coalescer.add(record.signal, &record.payload, permit, &shared.queue, entered);
+        let (decoded, _) = added.map_err(|error| {
+            Error::bug(format!(
+                "record {} of the log was acknowledged and cannot be decoded any more: {error}; start the version of weir \
+                 that wrote it, and report this",
+                record.lsn
+            ))
+        })?;
+        recovery.requests += 1;
+        recovery.rows += decoded.rows;
+        shared.received[record.signal.index()].fetch_add(decoded.rows, Relaxed);
+        shared.invalid_ids.fetch_add(decoded.invalid_ids, Relaxed);
+        done += record.payload.len() as u64;
+        if told.elapsed() >= Duration::from_secs(1) {
+            told = Instant::now();
+            progress(done, recovery.bytes);
+        }
+    }
+    shared.replaying.store(NOT_REPLAYING, Relaxed);
+    recovery.took = started.elapsed();
+    Ok(recovery)
 }
 
 /// The settings of the receivers, from the configuration.
@@ -128,6 +190,13 @@ fn unready(shared: &Shared) -> Option<String> {
     let (held, most) = (shared.budget.held(), shared.budget.bytes_max());
     if held >= most / 10 * 9 {
         return Some(format!("the memory for rows is nearly full: {held} of {most} bytes (receive.memory_max)"));
+    }
+    if let Some(since) = shared.overdue() {
+        return Some(format!(
+            "no epoch has ended for {} s, since {}",
+            since.as_secs(),
+            "its rows could not be written"
+        ));
     }
     let trouble = shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     trouble.as_ref().map(|error| format!("the tables cannot be written: {error}"))

@@ -1,12 +1,13 @@
 //! Joins the stages. This is the one place that knows them all.
 //!
-//! A request is decoded into the rows that gather (`coalesce`), a batch of them waits in the `queue`, a worker takes it
-//! through the chain into the tables (`workers`), and the epochs publish what was written (`housekeeping`). The
-//! write-ahead log will stand between decoding and the acknowledgement, in [`Intake::submit`](crate::receive::Intake).
+//! A request is decoded into the rows that gather (`coalesce`) and enters the log; it is acknowledged once it is durable
+//! there (`intake`). A batch waits in the `queue`, a worker takes it through the chain into the tables (`workers`). An epoch
+//! ends at a position of the log (`ending`): what every record below has become, rows and state, is one commit.
 
 mod account;
 mod check;
 mod coalesce;
+mod ending;
 mod failure;
 mod housekeeping;
 mod intake;
@@ -19,8 +20,10 @@ pub use check::{Checked, check, check_plugin};
 pub use failure::Failure;
 pub use intake::{Ingest, NoIntake};
 
-use crate::chain::{Chain, Counts};
-use crate::config::{Config, Destination};
+use crate::chain::{self, Chain, Counts};
+use crate::config::{Config, Destination, Durability};
+use crate::files::{Files, Real};
+use crate::log::{self, Log, Lsn};
 use crate::receive::{self, Accepted, Budget, Receivers};
 use crate::tables::Tables;
 use crate::watch::{self, Family};
@@ -31,11 +34,26 @@ use queue::Queue;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use watermark::Watermark;
+use std::time::{Duration, Instant};
 
 /// How long a shutdown waits for what is under way before it reports what is left.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(60);
+
+/// In the place of a position: the log is not being read any more.
+const NOT_REPLAYING: Lsn = Lsn::MAX;
+
+/// What a start found in the log that no epoch had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Requests that were acknowledged.
+    pub requests: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long it took to read and decode them.
+    pub took: Duration,
+}
 
 /// What every thread of a pipeline shares.
 struct Shared {
@@ -47,7 +65,15 @@ struct Shared {
     counts: Arc<Counts>,
     tables: Arc<Tables>,
     writer: Writer,
-    watermark: Mutex<Watermark>,
+    log: Log,
+    /// While the log is read at the start: the position up to which its records have entered.
+    replaying: AtomicU64,
+    /// Held by whoever ends an epoch.
+    ending: Mutex<()>,
+    /// When the last epoch ended.
+    ended: Mutex<Instant>,
+    /// Epochs that this run has ended.
+    epochs: AtomicU64,
     received: [AtomicU64; 3],
     invalid_ids: AtomicU64,
     refused: AtomicU64,
@@ -58,22 +84,15 @@ struct Shared {
     receivers: Mutex<Option<Arc<receive::Counters>>>,
 }
 
-impl Shared {
-    /// Ends the epoch, and notes whether its files could be published.
-    fn close_epoch(&self) -> Result<()> {
-        self.note(self.writer.close_epoch().map(drop))
-    }
-
-    fn note(&self, closed: Result<()>) -> Result<()> {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = closed.as_ref().err().cloned();
-        closed
-    }
-}
+/// Told how far reading the log has come: bytes read, bytes in all.
+pub type Progress = Box<dyn Fn(u64, u64) + Send + Sync>;
 
 /// Builds a [`Pipeline`].
 #[derive(Default)]
 pub struct Builder {
     config: Config,
+    files: Option<Arc<dyn Files>>,
+    progress: Option<Progress>,
 }
 
 impl Builder {
@@ -84,8 +103,24 @@ impl Builder {
         self
     }
 
-    /// Loads the plugins, opens the tables and starts the threads: `weir-worker-N` (`batch.workers` of them) and
-    /// `weir-clock`. Sockets are another step, [`Pipeline::bind`].
+    /// Called about once a second while a start reads the log.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// The file system, for tests of what happens when it fails; without, the operating system's.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn files(mut self, files: Arc<dyn Files>) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    /// Loads the plugins, opens the tables, finishes what an earlier run has begun and takes what it has acknowledged: the
+    /// last epoch is published, the state of the plugins is put back, the log is read from there. Starts the threads:
+    /// `weir-worker-N` (`batch.workers` of them), `weir-log` and `weir-clock`. Sockets are another step, [`Pipeline::bind`].
     ///
     /// An object store and `watch.otlp` need a tokio runtime around the call; a local folder needs none.
     pub fn start(self) -> Result<Pipeline> {
@@ -98,21 +133,32 @@ impl Builder {
         let (links, _) = check::links(&config)?;
         let chain = Chain::new(links, workers, Arc::clone(&counts))?;
         let tables = Arc::new(check::tables(&config, &chain)?);
-        let writer = Writer::start(check::write_options(&config)?, Arc::clone(&tables))?;
+        let files = self.files.unwrap_or_else(|| Arc::new(Real));
+        let options = check::write_options(&config, Arc::clone(&files))?;
+        let (writer, restored) = Writer::start(options, Arc::clone(&tables))?;
+        for state in &restored.state {
+            chain.restore(chain::decode_kept(state)?)?;
+        }
+        let failure = Failure::default();
+        let (log, recovered) = open_log(&config, files, restored.position, &failure)?;
         let shared = Arc::new(Shared {
             budget: Budget::new(usize::try_from(config.receive.memory_bytes_max).unwrap_or(usize::MAX)),
             coalescer: Coalescer::new(workers, config.batch.rows_max, config.batch.delay_max),
-            queue: Queue::default(),
+            queue: Queue::new(restored.watermark),
             chain,
             counts,
             tables,
             writer,
-            watermark: Mutex::default(),
+            log,
+            replaying: AtomicU64::new(restored.position),
+            ending: Mutex::default(),
+            ended: Mutex::new(Instant::now()),
+            epochs: AtomicU64::new(0),
             received: Default::default(),
             invalid_ids: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            failure: Failure::default(),
+            failure,
             trouble: Mutex::default(),
             receivers: Mutex::default(),
             config,
@@ -122,16 +168,44 @@ impl Builder {
             threads.push(workers::start(&shared, worker)?);
         }
         let clock = housekeeping::start(&shared)?;
-        let exporter = match &shared.config.watch.otlp {
-            Some(endpoint) => {
-                let from = Arc::clone(&shared);
-                let collect = Arc::new(move || account::families(&from));
-                Some(watch::Exporter::start(endpoint, shared.config.watch.otlp_interval, collect)?)
-            }
-            None => None,
-        };
-        Ok(Pipeline { shared, workers: threads, clock: Some(clock), exporter })
+        // From here on dropping the pipeline ends its threads.
+        let mut pipeline =
+            Pipeline { shared, workers: threads, clock: Some(clock), exporter: None, recovery: Recovery::default() };
+        let shared = &pipeline.shared;
+        if let Some(recovered) = recovered {
+            let silent: Progress = Box::new(|_, _| {});
+            pipeline.recovery = intake::replay(shared, recovered, &*self.progress.unwrap_or(silent))?;
+        }
+        if let Some(endpoint) = &shared.config.watch.otlp {
+            let from = Arc::clone(shared);
+            let collect = Arc::new(move || account::families(&from));
+            let exporter = watch::Exporter::start(endpoint, shared.config.watch.otlp_interval, collect)?;
+            pipeline.exporter = Some(exporter);
+        }
+        Ok(pipeline)
     }
+}
+
+/// The log from a position on, and what is in it; a log in memory has nothing.
+fn open_log(
+    config: &Config,
+    files: Arc<dyn Files>,
+    from: Lsn,
+    failure: &Failure,
+) -> Result<(Log, Option<log::Recovered>)> {
+    if config.log.durability == Durability::Memory {
+        return Ok((Log::memory(from), None));
+    }
+    let mut options = log::Options::new(config.log_folder());
+    options.segment_bytes = config.log.segment_bytes;
+    options.disk_soft_bytes = config.log.disk_soft_bytes;
+    options.disk_hard_bytes = config.log.disk_hard_bytes;
+    options.reserve_bytes = config.log.reserve_bytes;
+    options.quarantine = config.log.quarantine;
+    let failure = failure.clone();
+    options.on_lost = Arc::new(move |error| failure.set_lost(error.clone()));
+    let (log, recovered) = Log::open(files, options, from)?;
+    Ok((log, Some(recovered)))
 }
 
 /// A running pipeline. Dropping it without [`shutdown`](Pipeline::shutdown) writes what is there, too.
@@ -140,6 +214,7 @@ pub struct Pipeline {
     workers: Vec<JoinHandle<()>>,
     clock: Option<JoinHandle<()>>,
     exporter: Option<watch::Exporter>,
+    recovery: Recovery,
 }
 
 impl Pipeline {
@@ -186,7 +261,12 @@ impl Pipeline {
         if !self.shared.queue.drained(SHUTDOWN_MAX) {
             return Err(Error::overload("the rows accepted so far are not all processed after 60 s; try again later"));
         }
-        self.shared.close_epoch()
+        self.shared.end_epoch()
+    }
+
+    /// What the start found in the log.
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
     }
 
     /// Weir's own metrics, as of now.
@@ -203,6 +283,12 @@ impl Pipeline {
     pub fn warnings(&self) -> Vec<String> {
         let config = &self.shared.config;
         let mut warnings = Vec::new();
+        if config.log.durability == Durability::Memory {
+            warnings.push(
+                "log.durability is \"memory\": requests are acknowledged before they are on the disk, and a crash loses them"
+                    .into(),
+            );
+        }
         if config.watch.metrics && config.watch.listen.is_none() && config.receive.http.is_none() {
             warnings.push("the metrics are served nowhere: receive.http is off; set watch.listen to an address".into());
         }
@@ -263,7 +349,8 @@ impl Pipeline {
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
-        self.shared.note(self.shared.writer.finish().map(drop))
+        let ended = self.shared.end_last_epoch();
+        ended.and(self.shared.log.close())
     }
 }
 

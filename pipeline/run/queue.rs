@@ -1,10 +1,13 @@
-//! The queue between the receivers and the workers: batches in the order in which their rows were accepted.
+//! The queue between the receivers and the workers: batches in the order in which their rows were accepted, and between
+//! them how far event time has come.
 //!
 //! It needs no limit of its own: every batch in it holds its bytes of the memory budget, and who finds the budget spent
 //! is refused before a row is decoded.
 
+use super::watermark::{Watermark, newest};
 use crate::batch::Batch;
 use crate::receive::Permit;
+use crate::watch;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,57 +16,95 @@ use std::time::{Duration, Instant};
 pub(super) struct Job {
     /// The place of the batch among all batches.
     pub(super) sequence: u64,
-    pub(super) batch: Batch,
+    /// The batch; none where time went on without rows.
+    pub(super) batch: Option<Batch>,
+    /// How far event time has come with this batch, if that is to be told.
+    pub(super) watermark: Option<i64>,
     /// Held for as long as the job lives.
     pub(super) _permits: Vec<Permit>,
 }
 
-#[derive(Default)]
+impl Job {
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> usize {
+        self.batch.as_ref().map_or(0, Batch::rows)
+    }
+}
+
 struct State {
     jobs: VecDeque<Job>,
     next: u64,
     finished: u64,
     /// Rows of batches that wait or that a worker has.
     rows: u64,
+    /// While an epoch ends: batches from this number on wait.
+    held_from: Option<u64>,
+    watermark: Watermark,
     closed: bool,
 }
 
 /// The queue.
-#[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Queue {
+    /// An empty queue; `watermark` is what an earlier run has told.
+    pub(super) fn new(watermark: Option<i64>) -> Self {
+        let state = State {
+            jobs: VecDeque::new(),
+            next: 0,
+            finished: 0,
+            rows: 0,
+            held_from: None,
+            watermark: Watermark::new(watermark, Instant::now()),
+            closed: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends batches that share the memory of `permits`; the last of them gives it back.
     pub(super) fn push(&self, batches: Vec<Batch>, permits: Vec<Permit>) {
+        let now_ns = watch::clock::now_ns();
+        let newest: Vec<_> = batches.iter().map(|batch| newest(batch, now_ns)).collect();
         let mut state = self.state();
         let count = batches.len();
         let mut permits = Some(permits);
-        for (index, batch) in batches.into_iter().enumerate() {
-            let sequence = state.next;
-            state.rows += batch.rows() as u64;
-            state.next += 1;
+        for (index, (batch, newest)) in batches.into_iter().zip(newest).enumerate() {
             let held = if index + 1 == count { permits.take().unwrap_or_default() } else { Vec::new() };
-            state.jobs.push_back(Job { sequence, batch, _permits: held });
+            let watermark = state.watermark.seen(newest, Instant::now());
+            state.push(Some(batch), watermark, held);
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Lets event time go on where no rows come.
+    pub(super) fn idle(&self) {
+        let mut state = self.state();
+        if state.jobs.is_empty()
+            && let Some(watermark) = state.watermark.idle(Instant::now())
+        {
+            state.push(None, Some(watermark), Vec::new());
+            drop(state);
+            self.changed.notify_all();
+        }
     }
 
     /// The next batch; `None` once the queue is closed and empty.
     pub(super) fn pop(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
+            let held_from = state.held_from.unwrap_or(u64::MAX);
+            if state.jobs.front().is_some_and(|job| job.sequence < held_from) {
+                return state.jobs.pop_front();
             }
-            if state.closed {
+            if state.closed && state.jobs.is_empty() {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +117,28 @@ impl Queue {
         state.finished += 1;
         state.rows -= rows as u64;
         drop(state);
+        self.changed.notify_all();
+    }
+
+    /// From now on no batch that is pushed later begins, until [`Queue::resume`]. Gives the watermark that was told up to
+    /// here.
+    pub(super) fn hold(&self) -> Option<i64> {
+        let mut state = self.state();
+        state.held_from = Some(state.next);
+        state.watermark.told()
+    }
+
+    /// Waits until every batch that was pushed before [`Queue::hold`] is done with.
+    pub(super) fn settle(&self) {
+        let mut state = self.state();
+        while state.held_from.is_some_and(|until| state.finished < until) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends what [`Queue::hold`] began.
+    pub(super) fn resume(&self) {
+        self.state().held_from = None;
         self.changed.notify_all();
     }
 
@@ -104,9 +167,22 @@ impl Queue {
         self.state().jobs.len()
     }
 
+    /// What was told last of how far event time has come.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.state().watermark.told()
+    }
+
     /// No further batch will come: the workers end when the queue is empty.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn push(&mut self, batch: Option<Batch>, watermark: Option<i64>, permits: Vec<Permit>) {
+        self.rows += batch.as_ref().map_or(0, Batch::rows) as u64;
+        self.jobs.push_back(Job { sequence: self.next, batch, watermark, _permits: permits });
+        self.next += 1;
     }
 }

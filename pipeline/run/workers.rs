@@ -1,12 +1,11 @@
 //! The workers: each takes the next batch through the chain into the tables.
 
 use super::queue::Job;
-use super::watermark::newest;
 use super::{Shared, housekeeping};
 use crate::batch::Batch;
 use crate::chain::Emitted;
 use crate::{Error, Result, watch};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ pub(super) fn start(shared: &Arc<Shared>, worker: usize) -> Result<JoinHandle<()
         .name(format!("weir-worker-{worker}"))
         .spawn(move || {
             while let Some(job) = shared.queue.pop() {
-                let rows = job.batch.rows();
+                let rows = job.rows();
                 let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&shared, worker, job)));
                 if caught.is_err() {
                     shared
@@ -30,25 +29,20 @@ pub(super) fn start(shared: &Arc<Shared>, worker: usize) -> Result<JoinHandle<()
 }
 
 fn work(shared: &Shared, worker: usize, job: Job) {
-    let seen = newest(&job.batch, watch::clock::now_ns());
-    let signal = job.batch.signal();
-    let outcome = shared.chain.process(worker, job.sequence, job.batch);
-    if let Some(batch) = &outcome.batch {
+    let sequence = job.sequence;
+    let outcome = shared.chain.process(worker, sequence, job.batch, job.watermark);
+    for batch in &outcome.batches {
         write_batch(shared, batch);
     }
     for dead in &outcome.dead {
         insist(shared, || {
             let rows = shared.tables.record_batch(&dead.batch)?;
-            shared.writer.write_dead_letter(signal, &rows, &dead.plugin, &dead.reason)
+            shared.writer.write_dead_letter(dead.batch.signal(), &rows, &dead.plugin, &dead.reason)
         });
     }
-    write_emitted(shared, outcome.emitted);
+    write_emitted(shared, sequence, outcome.emitted);
     if let Some(error) = outcome.stop {
         shared.failure.set(error);
-    }
-    let mark = shared.watermark.lock().unwrap_or_else(PoisonError::into_inner).done(job.sequence, seen);
-    if let Some(mark) = mark {
-        write_emitted(shared, shared.chain.advance(mark));
     }
 }
 
@@ -56,13 +50,17 @@ fn write_batch(shared: &Shared, batch: &Batch) {
     insist(shared, || shared.writer.write(batch.signal().name(), shared.tables.record_batch(batch)?));
 }
 
-fn write_emitted(shared: &Shared, emitted: Vec<Emitted>) {
+fn write_emitted(shared: &Shared, sequence: u64, emitted: Vec<Emitted>) {
     for rows in emitted {
         let now = watch::clock::now_ns();
         insist(shared, || {
             let plugin = format!("{} {}", rows.plugin, rows.version);
             let batch = shared.tables.derived(&rows.table, &rows.columns, now, &plugin, &rows.config_hash)?;
-            shared.writer.write(&rows.table, batch)
+            if shared.tables.table(&rows.table).is_some_and(|table| table.upsert.is_some()) {
+                shared.writer.upsert(&rows.table, sequence, batch, rows.retracted)
+            } else {
+                shared.writer.write(&rows.table, batch)
+            }
         });
     }
 }

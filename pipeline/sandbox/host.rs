@@ -1,7 +1,7 @@
 //! What a guest can call: its batch, its state, its tables, the log and its counters.
 
 use super::bindings::{BatchHandle, columns as wit, host};
-use super::contract::{ColumnType, Contract, column_of, is_attribute, plain_name};
+use super::contract::{ColumnType, Contract, Mode, column_of, is_attribute, plain_name};
 use super::limits::{Limits, Memory};
 use super::transaction::{EmittedRows, Transaction};
 use super::{incoming, outgoing};
@@ -104,14 +104,33 @@ impl Guest {
     }
 
     /// Bits for the rows of the batch, as a guest gave them.
-    fn mask(&mut self, rows: wit::Bits) -> Result<BooleanBuffer, String> {
-        let mask = incoming::mask(rows, self.call.batch()?.rows(), "rows");
+    fn mask(&mut self, handle: usize, rows: wit::Bits) -> Result<BooleanBuffer, String> {
+        let mask = incoming::mask(rows, self.call.batch(handle)?.rows(), "rows");
         self.breach(mask)
     }
 
-    fn written(&mut self, path: &str, values: wit::Column) -> Result<(), String> {
+    fn stateful(&mut self, what: &str) -> Result<(), String> {
+        if self.contract()?.stateful {
+            return Ok(());
+        }
+        self.breach(Err(format!("{what}, but the description does not say `stateful`")))
+    }
+
+    fn holds(&mut self, handle: usize, rows: wit::Bits, keys: wit::Column) -> Result<(), String> {
+        self.stateful("rows are held")?;
+        let rows = self.mask(handle, rows)?;
+        self.call.budget.take(incoming::held_bytes(&keys) + rows.count_set_bits() * 64)?;
+        let keys = incoming::keys(keys, rows.len()).map_err(|error| format!("keys of held rows: {error}"));
+        let keys = self.breach(keys)?;
+        let held = self.call.hold(handle, &rows, |row| {
+            keys.get(row).cloned().flatten().ok_or_else(|| format!("row {row} is held, and its key is null"))
+        });
+        self.breach(held)
+    }
+
+    fn written(&mut self, handle: usize, path: &str, values: wit::Column) -> Result<(), String> {
         let column_type = self.declared_write(path)?;
-        let batch = self.call.batch()?;
+        let batch = self.call.batch(handle)?;
         let rows = batch.rows();
         if !is_attribute(path) && batch.column(path).is_none() && !plain_name(path) {
             let path = bounded(path);
@@ -121,13 +140,13 @@ impl Guest {
         self.call.budget.take(incoming::held_bytes(&values) + path.len())?;
         let array = incoming::array(values, column_type, rows);
         let array = self.breach(array.map_err(|error| format!("column `{}`: {error}", bounded(path))))?;
-        self.call.change(path, |batch| batch.write(path, &array))
+        self.call.change(handle, path, |batch| batch.write(path, &array))
     }
 
-    fn replaced(&mut self, place: &str, replacements: wit::Text) -> Result<(), String> {
+    fn replaced(&mut self, handle: usize, place: &str, replacements: wit::Text) -> Result<(), String> {
         self.declared_write(place)?;
         self.call.budget.take(replacements.bytes.len() + replacements.offsets.len() * 4)?;
-        let batch = self.call.batch()?;
+        let batch = self.call.batch(handle)?;
         let rows = batch.rows();
         let texts = batch.texts(place).map_err(|error| error.message().to_owned())?;
         let error_at = |error| format!("replacements of `{}`: {error}", bounded(place));
@@ -140,16 +159,19 @@ impl Guest {
         };
         let growth: usize = texts.iter().zip(&replacements).filter_map(growth).sum();
         self.call.budget.take(growth.saturating_mul(rows)).map_err(error_at)?;
-        self.call.change(place, |batch| batch.replace_texts(place, &replacements))
+        self.call.change(handle, place, |batch| batch.replace_texts(place, &replacements))
     }
 
-    fn emitted(&mut self, table: &str, rows: usize, columns: Vec<wit::Column>) -> Result<(), String> {
+    fn emitted(&mut self, table: &str, rows: usize, columns: Vec<wit::Column>, retracted: bool) -> Result<(), String> {
         let contract = self.contract.clone().ok_or("the plugin is not configured yet")?;
         let Some(number) = contract.tables.iter().position(|known| known.name == table) else {
             let table = bounded(table);
             let error = format!("table `{table}` is emitted into, but the description does not declare it");
             return self.breach(Err(error));
         };
+        if retracted && contract.tables[number].mode != Mode::Upsert {
+            return self.breach(Err(format!("rows are retracted from table `{table}`, which is not of mode upsert")));
+        }
         let declared = &contract.tables[number].columns;
         if columns.len() != declared.len() {
             let error = format!("table `{table}` has {} columns, and {} were emitted", declared.len(), columns.len());
@@ -169,7 +191,7 @@ impl Guest {
         }
         self.call.emitted_rows = total;
         if rows > 0 {
-            self.call.effects.emitted.push(EmittedRows { table: number, columns: arrays, rows });
+            self.call.effects.emitted.push(EmittedRows { table: number, columns: arrays, rows, retracted });
         }
         Ok(())
     }
@@ -177,69 +199,80 @@ impl Guest {
 
 impl wit::Host for Guest {}
 
+/// The place of a batch among those of the call.
+fn handle(batch: &Resource<BatchHandle>) -> usize {
+    batch.rep() as usize
+}
+
 impl host::HostBatch for Guest {
-    fn signal(&mut self, _: Resource<BatchHandle>) -> host::Signal {
-        match self.call.batch().map(Batch::signal) {
+    fn signal(&mut self, batch: Resource<BatchHandle>) -> host::Signal {
+        match self.call.batch(handle(&batch)).map(Batch::signal) {
             Ok(Signal::Logs) => host::Signal::Logs,
             Ok(Signal::Metrics) => host::Signal::Metrics,
             Ok(Signal::Spans) | Err(_) => host::Signal::Spans,
         }
     }
 
-    fn rows(&mut self, _: Resource<BatchHandle>) -> u32 {
-        self.call.batch().map_or(0, |batch| batch.rows() as u32)
+    fn rows(&mut self, batch: Resource<BatchHandle>) -> u32 {
+        self.call.batch(handle(&batch)).map_or(0, |batch| batch.rows() as u32)
     }
 
-    fn read(&mut self, _: Resource<BatchHandle>, column: String) -> Result<wit::Column, String> {
+    fn read(&mut self, batch: Resource<BatchHandle>, column: String) -> Result<wit::Column, String> {
         self.declared_read(&column)?;
-        let array = self.call.batch()?.read(&column).map_err(|error| error.message().to_owned())?;
+        let array = self.call.batch(handle(&batch))?.read(&column).map_err(|error| error.message().to_owned())?;
         outgoing::column(&*array).map_err(|error| format!("column `{column}`: {error}"))
     }
 
-    fn write(&mut self, _: Resource<BatchHandle>, column: String, values: wit::Column) -> Result<(), String> {
-        self.written(&column, values)
+    fn write(&mut self, batch: Resource<BatchHandle>, column: String, values: wit::Column) -> Result<(), String> {
+        self.written(handle(&batch), &column, values)
     }
 
-    fn remove(&mut self, _: Resource<BatchHandle>, column: String, rows: wit::Bits) -> Result<(), String> {
+    fn remove(&mut self, batch: Resource<BatchHandle>, column: String, rows: wit::Bits) -> Result<(), String> {
         self.declared_write(&column)?;
-        let rows = self.mask(rows)?;
-        self.call.change(&column, |batch| batch.remove(&column, &rows))
+        let rows = self.mask(handle(&batch), rows)?;
+        self.call.change(handle(&batch), &column, |batch| batch.remove(&column, &rows))
     }
 
-    fn texts(&mut self, _: Resource<BatchHandle>, place: String) -> Result<wit::Text, String> {
+    fn texts(&mut self, batch: Resource<BatchHandle>, place: String) -> Result<wit::Text, String> {
         self.declared_read(&place)?;
-        let texts = self.call.batch()?.texts(&place).map_err(|error| error.message().to_owned())?;
+        let texts = self.call.batch(handle(&batch))?.texts(&place).map_err(|error| error.message().to_owned())?;
         Ok(outgoing::text(&texts))
     }
 
     fn replace_texts(
         &mut self,
-        _: Resource<BatchHandle>,
+        batch: Resource<BatchHandle>,
         place: String,
         replacements: wit::Text,
     ) -> Result<(), String> {
-        self.replaced(&place, replacements)
+        self.replaced(handle(&batch), &place, replacements)
     }
 
-    fn places(&mut self, _: Resource<BatchHandle>) -> Vec<String> {
-        self.call.batch().map(|batch| batch.places().into_iter().map(str::to_owned).collect()).unwrap_or_default()
+    fn places(&mut self, batch: Resource<BatchHandle>) -> Vec<String> {
+        self.call
+            .batch(handle(&batch))
+            .map(|batch| batch.places().into_iter().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
-    fn rename(&mut self, _: Resource<BatchHandle>, from: String, to: String) -> Result<(), String> {
+    fn rename(&mut self, batch: Resource<BatchHandle>, from: String, to: String) -> Result<(), String> {
         self.declared_write(&from)?;
         self.declared_write(&to)?;
         if column_of(&from) != column_of(&to) {
             return Err(format!("`{}` and `{}` are not attributes of one column", bounded(&from), bounded(&to)));
         }
         self.call.budget.take(to.len())?;
-        self.call.change(&from, |batch| batch.rename(&from, &to))
+        self.call.change(handle(&batch), &from, |batch| batch.rename(&from, &to))
     }
 
-    fn keep(&mut self, _: Resource<BatchHandle>, rows: wit::Bits, reason: String) -> Result<(), String> {
-        let rows = self.mask(rows)?;
+    fn keep(&mut self, batch: Resource<BatchHandle>, rows: wit::Bits, reason: String) -> Result<(), String> {
+        let rows = self.mask(handle(&batch), rows)?;
         self.call.budget.take(rows.len() / 8)?;
-        self.call.keep(&rows, shortened(&reason));
-        Ok(())
+        self.call.keep(handle(&batch), &rows, shortened(&reason))
+    }
+
+    fn hold(&mut self, batch: Resource<BatchHandle>, rows: wit::Bits, keys: wit::Column) -> Result<(), String> {
+        self.holds(handle(&batch), rows, keys)
     }
 
     fn drop(&mut self, _: Resource<BatchHandle>) -> wasmtime::Result<()> {
@@ -252,9 +285,27 @@ fn shortened(name: &str) -> String {
     bounded(name).chars().take(NAME_BYTES / 4).collect()
 }
 
+fn signal_of(signal: host::Signal) -> Signal {
+    match signal {
+        host::Signal::Spans => Signal::Spans,
+        host::Signal::Logs => Signal::Logs,
+        host::Signal::Metrics => Signal::Metrics,
+    }
+}
+
 impl host::Host for Guest {
+    fn held(&mut self, signal: host::Signal, keys: Vec<Vec<u8>>) -> Result<Vec<Resource<BatchHandle>>, String> {
+        self.stateful("held rows are asked for")?;
+        let handles = self.call.held(signal_of(signal), keys)?;
+        Ok(handles.into_iter().map(|handle| Resource::new_own(handle as u32)).collect())
+    }
+
     fn emit(&mut self, table: String, rows: u32, columns: Vec<wit::Column>) -> Result<(), String> {
-        self.emitted(&table, rows as usize, columns)
+        self.emitted(&table, rows as usize, columns, false)
+    }
+
+    fn retract(&mut self, table: String, rows: u32, columns: Vec<wit::Column>) -> Result<(), String> {
+        self.emitted(&table, rows as usize, columns, true)
     }
 
     fn state_get(&mut self, key: Vec<u8>) -> Option<Vec<u8>> {
@@ -262,9 +313,7 @@ impl host::Host for Guest {
     }
 
     fn state_put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), String> {
-        if !self.contract()?.stateful {
-            return self.breach(Err("state is kept, but the description does not say `stateful`".into()));
-        }
+        self.stateful("state is kept")?;
         self.call.state.put(key, value, self.limits.state_bytes)
     }
 

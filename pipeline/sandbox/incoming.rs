@@ -2,6 +2,8 @@
 
 use super::bindings::columns as wit;
 use super::contract::ColumnType;
+use super::held::Key;
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
@@ -93,6 +95,33 @@ pub(crate) fn mask(bits: Vec<u8>, rows: usize, what: &str) -> Result<BooleanBuff
         return Err(format!("`{what}` has {} bytes, and {rows} rows need {wanted}", bits.len()));
     }
     Ok(BooleanBuffer::new(Buffer::from_vec(bits), 0, rows))
+}
+
+/// The key of each row of a column of text or of fixed bytes.
+pub(crate) fn keys(column: wit::Column, rows: usize) -> Result<Vec<Option<Key>>, String> {
+    let of_text = |array: &StringArray, row| array.is_valid(row).then(|| Key::from(array.value(row).as_bytes()));
+    Ok(match column {
+        wit::Column::Fixed(fixed) => {
+            let width = fixed.width as usize;
+            if width == 0 || fixed.bytes.len() != width.saturating_mul(rows) {
+                return Err(format!("{} bytes are not {rows} rows of {width} bytes", fixed.bytes.len()));
+            }
+            let nulls = nulls(fixed.valid, rows)?;
+            let valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+            let keys = fixed.bytes.chunks_exact(width).enumerate();
+            keys.map(|(row, key)| valid(row).then(|| Key::from(key))).collect()
+        }
+        wit::Column::Text(column) => {
+            let texts = text(column, Some(rows))?;
+            (0..rows).map(|row| of_text(&texts, row)).collect()
+        }
+        wit::Column::Dictionary(column) => {
+            let texts = dictionary(column, rows)?;
+            let values = texts.values().as_string::<i32>();
+            texts.keys().iter().map(|key| key.and_then(|key| of_text(values, key as usize))).collect()
+        }
+        _ => return Err("a key is text or fixed bytes".into()),
+    })
 }
 
 fn nulls(valid: Vec<u8>, rows: usize) -> Result<Option<NullBuffer>, String> {

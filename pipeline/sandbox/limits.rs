@@ -15,6 +15,14 @@ pub struct Limits {
     pub rows_emitted: usize,
     /// Keys and values of the plugin's state together, in bytes.
     pub state_bytes: usize,
+    /// Rows that the plugin holds back.
+    pub held_rows: usize,
+    /// The bytes that they hold.
+    pub held_bytes: usize,
+    /// How long, in event time, a row may be held.
+    pub held_age: Duration,
+    /// Whether rows over one of these limits go on, the oldest first; if not, they are dropped and counted.
+    pub held_overflow_passes: bool,
     /// Messages that reach the log in a second; the others are counted.
     pub log_lines_per_second: u32,
     /// The module or component, in bytes.
@@ -28,6 +36,10 @@ impl Default for Limits {
             time_per_call: Duration::from_millis(100),
             rows_emitted: 100_000,
             state_bytes: 64 << 20,
+            held_rows: 500_000,
+            held_bytes: 64 << 20,
+            held_age: Duration::from_secs(600),
+            held_overflow_passes: true,
             log_lines_per_second: 100,
             component_bytes: 16 << 20,
         }

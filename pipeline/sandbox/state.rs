@@ -1,31 +1,65 @@
 //! The keyed state of a plugin, and the changes of a call that is not over yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use super::held::{ChunkEntry, Held};
 use super::limits::bytes_text;
+use crate::Result;
 
 /// What an entry takes besides its key and value: the map's own nodes.
 const ENTRY_BYTES: usize = 32;
 
-/// Keys and values of one plugin, in the order of the keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A key and its value, which is nothing where the key was deleted.
+pub type Entry = (Vec<u8>, Option<Vec<u8>>);
+
+/// What Weir keeps for one plugin: keys and values, in the order of the keys, and the rows that it holds.
+#[derive(Clone, Debug, Default)]
 pub struct State {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
     bytes: usize,
+    /// Keys that were put or deleted since an epoch recorded them last.
+    changed: BTreeSet<Vec<u8>>,
+    pub(crate) held: Held,
 }
 
 impl State {
-    /// All entries, in the order of their keys: what an epoch records.
-    pub fn snapshot(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    /// The entries and the held rows that changed since this was asked last; all of them, if `all`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where held rows cannot be encoded; nothing counts as told then.
+    pub(crate) fn changes(&mut self, all: bool) -> Result<(Vec<Entry>, Vec<ChunkEntry>)> {
+        let held = self.held.changes(all)?;
+        let changed = std::mem::take(&mut self.changed);
+        if all {
+            return Ok((self.entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(), held));
+        }
+        let entry = |key: Vec<u8>| {
+            let value = self.entries.get(&key).cloned();
+            (key, value)
+        };
+        Ok((changed.into_iter().map(entry).collect(), held))
     }
 
-    /// The state with these entries: the inverse of [`State::snapshot`].
-    pub fn restore(entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
-        let entries: BTreeMap<_, _> = entries.into_iter().collect();
-        let bytes = entries.iter().map(|(key, value)| entry_bytes(key, value)).sum();
-        Self { entries, bytes }
+    /// Puts entries back as they were recorded, over what an earlier record says.
+    pub(crate) fn restore(&mut self, entries: Vec<Entry>) {
+        for (key, value) in entries {
+            let old = self.entries.get(&key).map_or(0, |old| entry_bytes(&key, old));
+            self.bytes -= old;
+            match value {
+                Some(value) => {
+                    self.bytes += entry_bytes(&key, &value);
+                    self.entries.insert(key, value);
+                }
+                None => drop(self.entries.remove(&key)),
+            }
+        }
+    }
+
+    /// All entries, in the order of their keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|(key, value)| (&**key, &**value))
     }
 
     /// How many entries there are.
@@ -41,6 +75,11 @@ impl State {
     /// What the entries count towards the limit on state.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The rows that the plugin holds.
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 }
 
@@ -70,7 +109,7 @@ impl Overlay {
         }
     }
 
-    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>, limit: usize) -> Result<(), String> {
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>, limit: usize) -> std::result::Result<(), String> {
         let before = self.get(&key).map_or(0, |old| entry_bytes(&key, old));
         let bytes = self.bytes - before + entry_bytes(&key, &value);
         if bytes > limit {
@@ -141,9 +180,15 @@ impl Overlay {
         found
     }
 
+    /// The rows that are held, as they were before the call.
+    pub(crate) fn held(&self) -> &Held {
+        &self.base.held
+    }
+
     /// The state with the changes.
     pub(crate) fn commit(mut self) -> State {
         for (key, change) in self.changes {
+            self.base.changed.insert(key.clone());
             match change {
                 Some(value) => {
                     self.base.entries.insert(key, value);
@@ -168,7 +213,11 @@ mod tests {
     use super::*;
 
     fn state(entries: &[(&str, &str)]) -> State {
-        State::restore(entries.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())))
+        let mut state = State::default();
+        state.restore(
+            entries.iter().map(|(key, value)| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()))).collect(),
+        );
+        state
     }
 
     fn keys(found: &[(Vec<u8>, Vec<u8>)]) -> Vec<&str> {
@@ -194,11 +243,16 @@ mod tests {
         assert_eq!(keys(&overlay.scan(b"", None, 10, 1000)), ["a/2", "a/3", "a/4", "b"]);
     }
 
+    fn entries(state: &State) -> Vec<(&[u8], &[u8])> {
+        state.entries().collect()
+    }
+
     #[test]
     fn discarding_leaves_the_state_as_it_was_and_committing_changes_it() {
         let before = state(&[("a/1", "x"), ("a/2", "y"), ("a/4", "z"), ("b", "w")]);
-        assert_eq!(changed().discard(), before);
-        assert_eq!(changed().commit(), state(&[("a/2", "y"), ("a/3", "new"), ("a/4", "other"), ("b", "w")]));
+        assert_eq!(entries(&changed().discard()), entries(&before));
+        let after = state(&[("a/2", "y"), ("a/3", "new"), ("a/4", "other"), ("b", "w")]);
+        assert_eq!(entries(&changed().commit()), entries(&after));
     }
 
     #[test]
@@ -214,8 +268,19 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_snapshot_is_the_same_state() {
-        let state = changed().commit();
-        assert_eq!(State::restore(state.snapshot()), state);
+    fn the_changes_since_the_last_record_make_the_same_state_over_the_one_recorded_before() {
+        let mut recorded = state(&[("a/1", "x"), ("a/2", "y"), ("a/4", "z"), ("b", "w")]);
+        let mut now = changed().commit();
+        let (entries_changed, _) = now.changes(false).expect("no held rows");
+        assert_eq!(
+            keys(&entries_changed.iter().map(|(key, _)| (key.clone(), Vec::new())).collect::<Vec<_>>()),
+            ["a/1", "a/3", "a/4"]
+        );
+        recorded.restore(entries_changed);
+        assert_eq!((entries(&recorded), recorded.bytes()), (entries(&now), now.bytes()));
+        assert!(now.changes(false).expect("no held rows").0.is_empty(), "what is recorded is not changed any more");
+        let mut whole = State::default();
+        whole.restore(now.changes(true).expect("no held rows").0);
+        assert_eq!((entries(&whole), whole.bytes()), (entries(&now), now.bytes()));
     }
 }

@@ -2,14 +2,16 @@
 
 use super::budget::Budget;
 use super::contract::column_of;
+use super::held::{Held, Key};
 use super::state::{Overlay, State};
+use crate::Signal;
 use crate::batch::{Batch, Column};
 use arrow_array::ArrayRef;
 use arrow_buffer::BooleanBuffer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Rows for a table of the plugin's own.
+/// Rows for a table of the plugin's own, or rows that it takes out of one.
 #[derive(Clone, Debug)]
 pub struct EmittedRows {
     /// The number of the table in the plugin's description.
@@ -18,6 +20,8 @@ pub struct EmittedRows {
     pub columns: Vec<ArrayRef>,
     /// How many rows.
     pub rows: usize,
+    /// Whether the rows of these keys are taken out of the table.
+    pub retracted: bool,
 }
 
 /// What a successful call did besides changing the batch and the state.
@@ -27,18 +31,71 @@ pub struct Effects {
     pub keep: Option<BooleanBuffer>,
     /// How many rows were masked out, by the reason that the plugin gave.
     pub dropped: Vec<(String, u64)>,
+    /// How many rows of the batch the plugin holds back.
+    pub held: usize,
+    /// How many rows it took back of those that it held, before it dropped some of them.
+    pub taken_back: usize,
+    /// Rows that were held before and go on.
+    pub released: Vec<Batch>,
     /// Rows for the plugin's tables, in the order in which they were emitted.
     pub emitted: Vec<EmittedRows>,
     /// Additions to the plugin's counters.
     pub counters: BTreeMap<String, u64>,
 }
 
-/// A call that is running: the batch is changed in place, and the columns it touched are kept as they were.
-#[derive(Debug, Default)]
-pub(crate) struct Transaction {
-    batch: Option<Batch>,
+/// A batch that a call works on: changed in place, with the columns it touched kept as they were.
+#[derive(Debug)]
+struct Working {
+    batch: Batch,
     /// The columns as they were before the first change to each; `None` was not there.
     before: Vec<(Arc<str>, Option<Column>)>,
+    /// The rows that are neither dropped nor held; all of them where it is `None`.
+    keep: Option<BooleanBuffer>,
+    /// Rows that are held, with their keys.
+    held: Vec<(u32, Key)>,
+}
+
+impl Working {
+    fn new(batch: Batch) -> Self {
+        Self { batch, before: Vec::new(), keep: None, held: Vec::new() }
+    }
+
+    fn undone(self) -> Batch {
+        let mut batch = self.batch;
+        for (name, column) in self.before {
+            let at = batch.columns.iter().position(|(known, _)| *known == name);
+            match (at, column) {
+                (Some(at), Some(column)) => batch.columns[at].1 = column,
+                (Some(at), None) => drop(batch.columns.remove(at)),
+                (None, Some(column)) => batch.columns.push((name, column)),
+                (None, None) => {}
+            }
+        }
+        batch
+    }
+
+    /// The rows that are held, as a batch of their own, with the columns as they are now.
+    fn hold(&self, held: &mut Held) -> usize {
+        let rows: Vec<u32> = self.held.iter().map(|(row, _)| *row).collect();
+        if !rows.is_empty() {
+            held.hold(self.batch.take(&rows), self.held.iter().map(|(_, key)| key.clone()).collect());
+        }
+        rows.len()
+    }
+}
+
+/// The batch that a call was given; those it took back of what it held come behind it.
+const GIVEN: usize = 0;
+
+/// A call that is running.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    /// The batch that was given, if one was, and then those of held rows; a guest's handle is the place here.
+    batches: Vec<Working>,
+    given: bool,
+    /// The keys whose rows were taken back, by signal.
+    taken: BTreeMap<Signal, BTreeSet<Key>>,
+    taken_back: usize,
     pub(crate) state: Overlay,
     pub(crate) effects: Effects,
     pub(crate) emitted_rows: usize,
@@ -49,62 +106,125 @@ pub(crate) struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(batch: Option<Batch>, state: State, memory_bytes: usize) -> Self {
-        Self { batch, state: Overlay::new(state), budget: Budget::new(memory_bytes), ..Self::default() }
+        let given = batch.is_some();
+        let batch = batch.unwrap_or(Batch { signal: Signal::Spans, rows: 0, columns: Vec::new() });
+        Self {
+            batches: vec![Working::new(batch)],
+            given,
+            state: Overlay::new(state),
+            budget: Budget::new(memory_bytes),
+            ..Self::default()
+        }
     }
 
-    pub(crate) fn batch(&self) -> Result<&Batch, String> {
-        self.batch.as_ref().ok_or_else(|| "there is no batch in this call".into())
+    fn working(&mut self, handle: usize) -> Result<&mut Working, String> {
+        self.batches.get_mut(handle).ok_or_else(|| "there is no such batch in this call".into())
+    }
+
+    pub(crate) fn batch(&self, handle: usize) -> Result<&Batch, String> {
+        let working = self.batches.get(handle).filter(|_| handle != GIVEN || self.given);
+        working.map(|working| &working.batch).ok_or_else(|| "there is no such batch in this call".into())
     }
 
     /// Changes the batch in the column that `path` is in.
     pub(crate) fn change(
         &mut self,
+        handle: usize,
         path: &str,
         change: impl FnOnce(&mut Batch) -> crate::Result<()>,
     ) -> Result<(), String> {
-        let Some(batch) = &mut self.batch else { return Err("there is no batch in this call".into()) };
+        let Working { batch, before, .. } = self.working(handle)?;
         let column = column_of(path);
-        if !self.before.iter().any(|(name, _)| &**name == column) {
-            self.before.push((column.into(), batch.column(column).cloned()));
+        if !before.iter().any(|(name, _)| &**name == column) {
+            before.push((column.into(), batch.column(column).cloned()));
         }
         change(batch).map_err(|error| error.message().to_owned())
     }
 
     /// Drops the rows whose bit is clear in addition to those that were dropped before.
-    pub(crate) fn keep(&mut self, rows: &BooleanBuffer, reason: String) {
-        let (kept, before) = match &self.effects.keep {
+    pub(crate) fn keep(&mut self, handle: usize, rows: &BooleanBuffer, reason: String) -> Result<(), String> {
+        let working = self.working(handle)?;
+        let (kept, before) = match &working.keep {
             Some(keep) => (keep & rows, keep.count_set_bits()),
             None => (rows.clone(), rows.len()),
         };
         let dropped = (before - kept.count_set_bits()) as u64;
-        self.effects.keep = Some(kept);
+        working.keep = Some(kept);
         if dropped > 0 {
             match self.effects.dropped.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, rows)) => *rows += dropped,
                 None => self.effects.dropped.push((reason, dropped)),
             }
         }
+        Ok(())
+    }
+
+    /// Holds the rows whose bit is set and that are still in the batch, each under its key.
+    pub(crate) fn hold(
+        &mut self,
+        handle: usize,
+        rows: &BooleanBuffer,
+        key: impl Fn(usize) -> Result<Key, String>,
+    ) -> Result<(), String> {
+        let working = self.working(handle)?;
+        let chosen = match &working.keep {
+            Some(keep) => keep & rows,
+            None => rows.clone(),
+        };
+        for row in chosen.set_indices() {
+            working.held.push((row as u32, key(row)?));
+        }
+        let left = match &working.keep {
+            Some(keep) => keep & &!&chosen,
+            None => !&chosen,
+        };
+        working.keep = Some(left);
+        Ok(())
+    }
+
+    /// Takes back the rows that are held under these keys; gives the handles of the batches.
+    pub(crate) fn held(&mut self, signal: Signal, keys: Vec<Vec<u8>>) -> Result<Vec<usize>, String> {
+        let taken = self.taken.entry(signal).or_default();
+        let new: BTreeSet<Key> = keys.into_iter().map(Key::from).filter(|key| !taken.contains(key)).collect();
+        let batches = self.state.held().find(signal, &new);
+        taken.extend(new);
+        let bytes = batches.iter().map(Batch::memory_bytes).sum();
+        self.budget.take(bytes)?;
+        let first = self.batches.len();
+        self.taken_back += batches.iter().map(Batch::rows).sum::<usize>();
+        self.batches.extend(batches.into_iter().map(Working::new));
+        Ok((first..self.batches.len()).collect())
     }
 
     /// The call succeeded: the batch (all its rows), the state and the other effects of the call.
     pub(crate) fn commit(self) -> (Option<Batch>, State, Effects) {
-        (self.batch, self.state.commit(), self.effects)
+        let (mut state, mut effects) = (self.state.commit(), self.effects);
+        for (signal, keys) in &self.taken {
+            state.held.release(*signal, keys);
+        }
+        effects.taken_back = self.taken_back;
+        let mut given = None;
+        for (handle, working) in self.batches.into_iter().enumerate() {
+            effects.held += working.hold(&mut state.held);
+            if handle == GIVEN {
+                effects.keep = working.keep;
+                given = Some(working.batch).filter(|_| self.given);
+                continue;
+            }
+            let batch = match working.keep {
+                Some(keep) => working.batch.filter(&keep),
+                None => working.batch,
+            };
+            if batch.rows() > 0 {
+                effects.released.push(batch);
+            }
+        }
+        (given, state, effects)
     }
 
     /// The call failed: the batch and the state as they were before it.
     pub(crate) fn undo(self) -> (Option<Batch>, State) {
-        let mut batch = self.batch;
-        if let Some(batch) = &mut batch {
-            for (name, column) in self.before {
-                let at = batch.columns.iter().position(|(known, _)| *known == name);
-                match (at, column) {
-                    (Some(at), Some(column)) => batch.columns[at].1 = column,
-                    (Some(at), None) => drop(batch.columns.remove(at)),
-                    (None, Some(column)) => batch.columns.push((name, column)),
-                    (None, None) => {}
-                }
-            }
-        }
-        (batch, self.state.discard())
+        let given = self.batches.into_iter().next().filter(|_| self.given).map(Working::undone);
+        (given, self.state.discard())
     }
 }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    new_null_array,
+};
+use arrow_schema::{FieldRef, SchemaRef};
 
-use super::Tables;
-use super::plugin::DERIVED_COUNT;
 use super::rows::{conform, record_batch};
+use super::{Layout, Table, Tables, Upsert};
 use crate::{Error, Result, Signal};
 
 impl Tables {
     /// Rows of a derived table: the columns that the plugin declared, in their order, and where they came from.
     ///
-    /// `plugin` is its name and version.
+    /// `plugin` is its name and version. `revision`, where the table has it, is 0: the writer counts on.
     ///
     /// # Errors
     ///
@@ -29,12 +32,12 @@ impl Tables {
         let wrong = |problem: String| Error::plugin(format!("rows for table `{table}` from {plugin}: {problem}"));
         let found = self.table(table).filter(|found| found.time_fallback.is_some());
         let Some(found) = found else { return Err(wrong("no plugin declares that table".to_owned())) };
-        let declared = found.schema.fields().len() - DERIVED_COUNT;
+        let declared = found.declared();
         if columns.len() != declared {
             return Err(wrong(format!("{} columns, {declared} were declared", columns.len())));
         }
         let rows = columns.first().map_or(0, |column| column.len());
-        let mut arrays = Vec::with_capacity(declared + DERIVED_COUNT);
+        let mut arrays = Vec::with_capacity(found.schema.fields().len());
         for (column, field) in columns.iter().zip(found.schema.fields()) {
             if column.len() != rows {
                 return Err(wrong(format!("column `{}` has {} rows, others {rows}", field.name(), column.len())));
@@ -45,6 +48,9 @@ impl Tables {
         arrays.push(Arc::new(TimestampNanosecondArray::from_value(computed_at_ns, rows).with_timezone("UTC")));
         arrays.push(repeated(plugin, rows)?);
         arrays.push(repeated(config_hash, rows)?);
+        if found.upsert.is_some() {
+            arrays.push(Arc::new(Int64Array::from_value(0, rows)));
+        }
         record_batch(&found.schema, arrays, rows)
     }
 
@@ -58,6 +64,52 @@ impl Tables {
         arrays.push(repeated(plugin, rows.num_rows())?);
         arrays.push(repeated(reason, rows.num_rows())?);
         record_batch(&self.dead_letter_table(signal).schema, arrays, rows.num_rows())
+    }
+}
+
+impl Table {
+    /// A table that is upsert and that no plugin declares any more, from the columns of one of its files and the names of those
+    /// of the key.
+    ///
+    /// # Errors
+    ///
+    /// `Data` where the columns are not those of such a table.
+    pub fn was_upsert(name: &str, schema: SchemaRef, key: &[String]) -> Result<Self> {
+        let at = |column: &str| {
+            let missing =
+                |_| Error::data(format!("a file of table `{name}`, which is upsert, has no column `{column}`"));
+            schema.index_of(column).map_err(missing)
+        };
+        let (computed_at, revision) = (at("computed_at")?, at("revision")?);
+        let key = key.iter().map(|column| at(column)).collect::<Result<_>>()?;
+        let content = (0..schema.fields().len()).filter(|at| ![computed_at, revision].contains(at)).collect();
+        Ok(Self {
+            name: name.into(),
+            time: computed_at,
+            time_fallback: Some(computed_at),
+            service: None,
+            layout: Layout::Day,
+            private: false,
+            upsert: Some(Upsert { key, content, revision }),
+            schema,
+        })
+    }
+
+    /// Rows that were read from a file of the table, with the columns that it has now: one that the file lacks is null, one
+    /// that is declared no more is left out.
+    ///
+    /// # Errors
+    ///
+    /// `Data` where a column had another type when the file was written.
+    pub fn restored(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+            Some(column) => conform(column, field.data_type()).map_err(|error| {
+                Error::data(format!("column `{}` of table `{}`: {}", field.name(), self.name, error.message()))
+            }),
+        };
+        let arrays = self.schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
+        record_batch(&self.schema, arrays, rows.num_rows())
     }
 }
 

@@ -14,7 +14,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use plugin::{DerivedTable, PluginColumn};
+pub use plugin::{DerivedTable, Mode, PluginColumn};
 pub use schema::{DESCRIPTION, is_json};
 
 use std::collections::BTreeMap;
@@ -64,6 +64,19 @@ pub struct Table {
     pub layout: Layout,
     /// Whether only the owner of the process may read its files.
     pub private: bool,
+    /// How a row replaces an earlier one; none: rows are added.
+    pub upsert: Option<Upsert>,
+}
+
+/// How a row replaces an earlier one of its day. Columns are given by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upsert {
+    /// The columns that tell the rows of a day apart. Null is a value like others.
+    pub key: Vec<usize>,
+    /// The columns whose values make a row another one when they change: all but `computed_at` and `revision`.
+    pub content: Vec<usize>,
+    /// The column that counts how often a row was restated.
+    pub revision: usize,
 }
 
 /// Every table of a pipeline.
@@ -143,7 +156,7 @@ impl Table {
         let Some(time) = at("time") else { return Err(Error::bug(format!("table `{name}` has no column `time`"))) };
         let service = at("service_name");
         let schema = Arc::new(schema);
-        Ok(Self { name: name.into(), schema, time, time_fallback: None, service, layout, private })
+        Ok(Self { name: name.into(), schema, time, time_fallback: None, service, layout, private, upsert: None })
     }
 }
 

@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 
 use super::sample::{Entries, Of, batch, row, with};
 use super::schema::time_type;
-use super::{DESCRIPTION, DerivedTable, PluginColumn, TableOptions, Tables, is_json};
+use super::{DESCRIPTION, DerivedTable, Mode, PluginColumn, TableOptions, Tables, is_json};
 use crate::batch::Column;
 use crate::config::{ColumnType, Promoted};
 use crate::{Kind, Signal};
@@ -167,7 +167,7 @@ fn kpi(name: &str, time: Option<&str>) -> DerivedTable {
         description: "A column".to_owned(),
     };
     let columns = vec![column("at", time_type()), column("value", DataType::Int64)];
-    DerivedTable { name: name.to_owned(), columns, time: time.map(str::to_owned) }
+    DerivedTable { name: name.to_owned(), columns, time: time.map(str::to_owned), ..DerivedTable::default() }
 }
 
 #[test]
@@ -182,6 +182,61 @@ fn derived_rows_say_when_and_by_what_they_were_computed() {
     assert!(tables.derived("kpi_daily", &columns[..1], 0, "kpi", "abc").is_err());
     assert!(tables.derived("spans", &columns, 0, "kpi", "abc").is_err());
     assert_eq!(tables.names().collect::<Vec<_>>(), ["kpi_daily", "logs", "metrics", "spans"]);
+}
+
+fn kpi_by(key: &[&str], time: Option<&str>) -> DerivedTable {
+    let key = key.iter().map(|&column| column.to_owned()).collect();
+    DerivedTable { mode: Mode::Upsert, key, ..kpi("kpi_daily", time) }
+}
+
+#[test]
+fn rows_that_replace_others_have_a_revision() {
+    let tables = tables(TableOptions { derived: vec![kpi_by(&["value"], Some("at"))], ..TableOptions::default() });
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1, 2])), Arc::new(Int64Array::from(vec![3, 4]))];
+    let rows = tables.derived("kpi_daily", &columns, 1_000_000_000, "kpi 1.2.0", "abc").unwrap();
+    assert_eq!(rows.schema().fields().last().unwrap().name(), "revision");
+    assert_eq!(rows.column(5).as_primitive::<Int64Type>().values(), &[0, 0]);
+    assert!(tables.derived("kpi_daily", rows.columns(), 0, "kpi", "abc").is_err(), "a plugin does not give a revision");
+    let upsert = tables.table("kpi_daily").unwrap().upsert.clone().unwrap();
+    assert_eq!((upsert.key, upsert.content, upsert.revision), (vec![1], vec![0, 1, 3, 4], 5));
+}
+
+#[test]
+fn a_table_whose_rows_cannot_replace_others_is_refused() {
+    let mut lists = kpi_by(&["at"], Some("at"));
+    let element = arrow_schema::Field::new("element", DataType::Int64, true);
+    lists.columns[1].data_type = DataType::List(Arc::new(element));
+    let mut taken = kpi_by(&["at"], Some("at"));
+    taken.columns[1].name = "revision".to_owned();
+    let cases = [
+        (kpi_by(&[], Some("at")), "has no key"),
+        (kpi_by(&["value"], None), "names no time"),
+        (kpi_by(&["other"], Some("at")), "`other`, which is none of its columns"),
+        (kpi_by(&["value", "value"], Some("at")), "`value` twice"),
+        (DerivedTable { mode: Mode::Append, ..kpi_by(&["value"], None) }, "rows are appended"),
+        (lists, "cannot be compared"),
+        (taken, "`revision`, which is taken"),
+    ];
+    for (table, expected) in cases {
+        let error = Tables::new(TableOptions { derived: vec![table], ..TableOptions::default() }).unwrap_err();
+        assert_eq!(error.kind(), Kind::Plugin);
+        assert!(error.message().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn rows_from_a_file_get_the_columns_that_the_table_has_now() {
+    let tables = tables(TableOptions { derived: vec![kpi_by(&["value"], Some("at"))], ..TableOptions::default() });
+    let table = tables.table("kpi_daily").unwrap();
+    let column = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let text = Arc::new(StringArray::from(vec!["kpi 1.0.0"])) as ArrayRef;
+    let file = RecordBatch::try_from_iter([("gone", column(vec![1])), ("value", column(vec![2])), ("plugin", text)]);
+    let rows = table.restored(&file.unwrap()).unwrap();
+    assert_eq!(rows.schema(), table.schema);
+    assert_eq!([shown(&rows, "value"), shown(&rows, "plugin"), shown(&rows, "at")], [["2"], ["kpi 1.0.0"], ["∅"]]);
+    let text = Arc::new(StringArray::from(vec!["2"])) as ArrayRef;
+    let error = table.restored(&RecordBatch::try_from_iter([("value", text)]).unwrap()).unwrap_err();
+    assert_eq!(error.message(), "column `value` of table `kpi_daily`: it is Utf8, the table wants Int64");
 }
 
 #[test]

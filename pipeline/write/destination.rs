@@ -1,21 +1,22 @@
 //! Where tables are: a folder, or an object store.
 
-use std::fs;
 use std::future::Future;
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
-use object_store::{ClientOptions, ObjectStore, PutOptions, PutPayload, RetryConfig};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, RetryConfig};
 use tokio::runtime::Handle;
 
-use super::encode::disk;
-use super::staging::{epoch_of, largest_epoch, make_folder, sync_folder};
+use super::WriteOptions;
+use super::staging::{epoch_of, largest_epoch, sync};
 use crate::config::S3;
+use crate::files::{Files, failed, make_folders, remove_if_there};
 use crate::{Error, Result};
 
 /// Where tables are.
@@ -80,14 +81,10 @@ impl Destination {
     }
 
     /// Makes sure that files can get there from the staging folder.
-    pub(super) fn prepare(&self, staging: &Path) -> Result<()> {
+    pub(super) fn prepare(&self, files: &dyn Files, staging: &Path) -> Result<()> {
         let Self::Local(to) = self else { return Ok(()) };
-        make_folder(to)?;
-        let device = |path: &Path| {
-            let metadata = fs::metadata(path).map_err(|error| disk("cannot look at", path, &error))?;
-            Ok::<_, Error>(metadata.dev())
-        };
-        if device(to)? == device(staging)? {
+        make_folders(files, to)?;
+        if files.are_together(to, staging).map_err(|error| failed("cannot look at", to, &error))? {
             return Ok(());
         }
         Err(Error::config(format!(
@@ -99,9 +96,9 @@ impl Destination {
     }
 
     /// The largest epoch among all files of that writer.
-    pub(super) fn largest_epoch(&self, writer: &str) -> Result<Option<u64>> {
+    pub(super) fn largest_epoch(&self, files: &dyn Files, writer: &str) -> Result<Option<u64>> {
         match self {
-            Self::Local(to) => largest_epoch(to, writer),
+            Self::Local(to) => largest_epoch(files, to, writer),
             Self::Store { store, prefix, runtime } => {
                 let (store, prefix, writer) = (Arc::clone(store), prefix.clone(), writer.to_owned());
                 let largest = async move {
@@ -118,17 +115,17 @@ impl Destination {
         }
     }
 
-    /// Brings a staged file to its place, under its name in `folder`. Doing it again changes nothing.
-    pub(super) fn publish(&self, staged: &Path, folder: &str, name: &str, retry: Retry) -> Result<()> {
+    /// Brings a staged file to its place, under its name in its folder, where it replaces one of that name. Doing it
+    /// again changes nothing.
+    pub(super) fn publish(&self, options: &WriteOptions, staged: &Path, folder: &str, name: &str) -> Result<()> {
+        let files = &*options.files;
         match self {
-            Self::Local(to) => publish_local(staged, &to.join(folder), name),
+            Self::Local(to) => publish_local(files, staged, &to.join(folder), name),
             Self::Store { store, prefix, runtime } => {
-                let location =
-                    if prefix.is_empty() { format!("{folder}/{name}") } else { format!("{prefix}/{folder}/{name}") };
-                let location = object_store::path::Path::parse(&location)
-                    .map_err(|error| Error::config(format!("`{location}` is no name in an object store: {error}")))?;
-                let content = fs::read(staged).map_err(|error| disk("cannot read", staged, &error))?;
-                let content = PutPayload::from(content);
+                let location = location(prefix, folder, name)?;
+                // An earlier attempt came as far as the end.
+                let Some(content) = content(files, staged)? else { return Ok(()) };
+                let content = PutPayload::from_bytes(content);
                 let put = || {
                     let (store, location, content) = (Arc::clone(store), location.clone(), content.clone());
                     let put =
@@ -136,29 +133,96 @@ impl Destination {
                     wait(runtime, put)?
                         .map_err(|error| Error::storage(format!("cannot put {name} into the object store: {error}")))
                 };
-                repeat(retry, put)?;
-                fs::remove_file(staged).map_err(|error| disk("cannot remove", staged, &error))
+                repeat(options.retry, put)?;
+                remove_if_there(files, staged).map_err(|error| failed("cannot remove", staged, &error))
+            }
+        }
+    }
+
+    /// Removes a file from its place. Gone already is as good.
+    pub(super) fn remove(&self, options: &WriteOptions, folder: &str, name: &str) -> Result<()> {
+        let files = &*options.files;
+        match self {
+            Self::Local(to) => {
+                let folder = to.join(folder);
+                let target = folder.join(name);
+                remove_if_there(files, &target).map_err(|error| failed("cannot remove", &target, &error))?;
+                let there = files.stat(&folder).map_err(|error| failed("cannot look at", &folder, &error))?;
+                if there.is_some() { sync(files, &folder) } else { Ok(()) }
+            }
+            Self::Store { store, prefix, runtime } => {
+                let location = location(prefix, folder, name)?;
+                repeat(options.retry, || {
+                    let (store, location) = (Arc::clone(store), location.clone());
+                    match wait(runtime, async move { store.delete(&location).await })? {
+                        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                        Err(error) => {
+                            Err(Error::storage(format!("cannot delete {folder}/{name} in the object store: {error}")))
+                        }
+                    }
+                })
+            }
+        }
+    }
+
+    /// The content of the file at its place; none where there is none.
+    pub(super) fn fetch(&self, options: &WriteOptions, folder: &str, name: &str) -> Result<Option<Bytes>> {
+        match self {
+            Self::Local(to) => content(&*options.files, &to.join(folder).join(name)),
+            Self::Store { store, prefix, runtime } => {
+                let location = location(prefix, folder, name)?;
+                repeat(options.retry, || {
+                    let (store, location) = (Arc::clone(store), location.clone());
+                    match wait(runtime, async move { store.get(&location).await?.bytes().await })? {
+                        Ok(content) => Ok(Some(content)),
+                        Err(object_store::Error::NotFound { .. }) => Ok(None),
+                        Err(error) => {
+                            Err(Error::storage(format!("cannot get {folder}/{name} from the object store: {error}")))
+                        }
+                    }
+                })
             }
         }
     }
 }
 
-fn publish_local(staged: &Path, folder: &Path, name: &str) -> Result<()> {
-    make_folder(folder)?;
-    let target = folder.join(name);
-    match fs::rename(staged, &target) {
-        // An earlier attempt came as far as this: what is missing is the folder's own way to the disk.
-        Err(_) if !staged.exists() && target.exists() => {}
-        result => result.map_err(|error| disk("cannot move a staged file to", &target, &error))?,
-    }
-    sync_folder(folder)
+/// The name of a file in an object store.
+fn location(prefix: &str, folder: &str, name: &str) -> Result<object_store::path::Path> {
+    let location = if prefix.is_empty() { format!("{folder}/{name}") } else { format!("{prefix}/{folder}/{name}") };
+    object_store::path::Path::parse(&location)
+        .map_err(|error| Error::config(format!("`{location}` is no name in an object store: {error}")))
 }
 
-fn repeat(retry: Retry, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+/// The content of a local file; none where there is none.
+pub(super) fn content(files: &dyn Files, path: &Path) -> Result<Option<Bytes>> {
+    match files.read(path) {
+        Ok(content) => Ok(Some(Bytes::from(content))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("cannot read", path, &error)),
+    }
+}
+
+fn publish_local(files: &dyn Files, staged: &Path, folder: &Path, name: &str) -> Result<()> {
+    make_folders(files, folder)?;
+    let target = folder.join(name);
+    match files.rename(staged, &target) {
+        // An earlier attempt came as far as this: what is missing is the folder's own way to the disk.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let there = files.stat(&target).map_err(|error| failed("cannot look at", &target, &error))?;
+            if there.is_none() {
+                return Err(failed("cannot move a staged file to", &target, &error));
+            }
+        }
+        result => result.map_err(|error| failed("cannot move a staged file to", &target, &error))?,
+    }
+    sync(files, folder)
+}
+
+fn repeat<T>(retry: Retry, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = retry.pause;
     for _ in 1..retry.attempts {
-        if attempt().is_ok() {
-            return Ok(());
+        if let Ok(done) = attempt() {
+            return Ok(done);
         }
         std::thread::sleep(pause);
         pause = pause.saturating_mul(2);

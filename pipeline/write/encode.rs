@@ -1,8 +1,6 @@
 //! Parquet: how each column is encoded, and a file under construction.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +13,10 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
 
+use super::record::hex;
+use crate::files::{self, Files, failed};
 use crate::tables::{DESCRIPTION, Table, is_json};
 use crate::{Error, Result};
 
@@ -123,9 +124,10 @@ pub(super) struct OpenFile {
 }
 
 struct Sink {
-    file: File,
+    file: Box<dyn files::File>,
     held: Vec<u8>,
     written: u64,
+    digest: Sha256,
 }
 
 impl Write for Sink {
@@ -140,15 +142,14 @@ impl Write for Sink {
 }
 
 impl OpenFile {
-    pub(super) fn create(path: &Path, private: bool, encoder: &Encoder) -> Result<Self> {
-        let mode = if private { 0o600 } else { 0o666 };
-        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        let file = file.map_err(|error| disk("cannot create", path, &error))?;
+    pub(super) fn create(files: &dyn Files, path: &Path, private: bool, encoder: &Encoder) -> Result<Self> {
+        let file = if private { files.create_private(path) } else { files.create(path) };
+        let file = file.map_err(|error| failed("cannot create", path, &error))?;
         let options = ArrowWriterOptions::new()
             .with_properties(encoder.properties.clone())
             .with_schema_root("weir".to_owned())
             .with_skip_arrow_metadata(true);
-        let sink = Sink { file, held: Vec::new(), written: 0 };
+        let sink = Sink { file, held: Vec::new(), written: 0, digest: Sha256::new() };
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&encoder.schema), options)
             .map_err(|error| Error::bug(format!("{}: {error}", path.display())))?;
         Ok(Self { path: path.to_owned(), writer, finished: false, rows: 0 })
@@ -185,8 +186,9 @@ impl OpenFile {
     /// Brings to the disk what is held. After an error all of it is still held, to be written at the same place again.
     pub(super) fn drain(&mut self) -> Result<()> {
         let sink = self.writer.inner_mut();
-        let result = sink.file.write_all_at(&sink.held, sink.written);
-        result.map_err(|error| disk("cannot write", &self.path, &error))?;
+        let result = sink.file.seek(sink.written).and_then(|()| sink.file.write_all(&sink.held));
+        result.map_err(|error| failed("cannot write", &self.path, &error))?;
+        sink.digest.update(&sink.held);
         sink.written += sink.held.len() as u64;
         // Kept for the next row group, which is of about the same size, unless this one was unusual.
         sink.held.clear();
@@ -211,11 +213,12 @@ impl OpenFile {
     }
 
     /// Brings the file to the disk for good. Not to be repeated after an error: the kernel may have dropped what it had.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.writer.inner().file.sync_all()
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.writer.inner_mut().file.sync()
     }
-}
 
-pub(super) fn disk(what: &str, path: &Path, error: &io::Error) -> Error {
-    Error::storage(format!("{what} {}: {error}", path.display()))
+    /// The SHA-256 of what is on the disk, in hexadecimal digits.
+    pub(super) fn sha256(&self) -> String {
+        hex(&self.writer.inner().digest.clone().finalize())
+    }
 }

@@ -1,25 +1,56 @@
 //! The end of an epoch, in three steps: stage, record, publish.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::gather::Day;
 use super::partition::{Epoch, Partition, Staged, locked};
-use super::{Writer, record, staging};
+use super::record::{self, Record};
+use super::{Writer, Written, staging, state};
 use crate::Result;
+
+/// What becomes durable together with the files of an epoch.
+#[derive(Clone, Debug, Default)]
+pub struct Along {
+    /// The epoch has every record of the log below this one.
+    pub position: u64,
+    /// How far event time had come.
+    pub watermark: Option<i64>,
+    /// The state of plugins, as whoever restores it reads it; none where it has not changed.
+    pub state: Option<Vec<u8>>,
+    /// Whether that is all of it, and not what changed since the epoch before.
+    pub whole: bool,
+}
+
+/// What a start finds of the last epoch that was committed.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Its number; 0 if there is none.
+    pub epoch: u64,
+    /// The first record of the log that no epoch has.
+    pub position: u64,
+    /// How far event time had come.
+    pub watermark: Option<i64>,
+    /// The state of plugins: a whole one, and what changed since, in their order.
+    pub state: Vec<Vec<u8>>,
+}
 
 /// An epoch that takes no more rows and is not published yet.
 #[derive(Debug)]
 pub(super) struct Closing {
     epoch: Arc<Epoch>,
-    partitions: Vec<Arc<Partition>>,
-    recorded: bool,
+    partitions: Mutex<Vec<Arc<Partition>>>,
+    days: Mutex<Vec<Arc<Day>>>,
+    along: Along,
+    recorded: AtomicBool,
 }
 
-/// What a closed epoch published.
+/// What was published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// The number of the epoch.
+    /// The number of the last epoch.
     pub epoch: u64,
     /// Files.
     pub files: u64,
@@ -29,128 +60,228 @@ pub struct Closed {
     pub bytes: u64,
 }
 
+/// The records on the disk.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// The last one.
+    pub(super) last: Record,
+    /// The epochs whose records are there, in their order.
+    pub(super) there: Vec<u64>,
+    /// The position up to which epochs are published.
+    pub(super) published: u64,
+}
+
 impl Writer {
     /// Ends the epoch: every row that was taken before the call is in a published file after it. An epoch that could not be
     /// ended before is ended first. With nothing to publish nothing happens.
     ///
-    /// Blocks, for as long as files are encoded and brought to their destination.
+    /// Blocks, for as long as files are encoded and brought to their destination. It is [`Writer::rotate`],
+    /// [`Writer::commit`] and [`Writer::publish`], where rows do not come from a log.
     ///
     /// # Errors
     ///
     /// `Storage` where the disk or the object store does not take a file. The rows are kept, in memory or in the staging folder,
     /// rows keep being taken, and the next call goes on where this one stopped.
     pub fn close_epoch(&self) -> Result<Closed> {
-        self.intact()?;
-        let mut closing = locked(&self.closing);
-        let mut closed = Closed::default();
-        self.complete_all(&mut closing, &mut closed)?;
-        closing.extend(self.begin_next()?);
-        self.complete_all(&mut closing, &mut closed)?;
-        Ok(closed)
+        self.commit()?;
+        if self.has_open_rows() {
+            self.rotate(Along { position: self.recorded_position(), ..Along::default() });
+            self.commit()?;
+        }
+        self.publish()
     }
 
-    /// Ends the epoch as [`Writer::close_epoch`] does, for the last time: where the destination takes nothing, every row is
-    /// at least in a recorded file of the staging folder afterwards, which the next start publishes.
+    /// Lets a new epoch begin. What was taken before belongs to the one that ends, together with `along`. Returns at once.
+    pub fn rotate(&self, along: Along) {
+        let mut open = locked(&self.open);
+        let next = Epoch::new(open.epoch.number + 1);
+        let epoch = std::mem::replace(&mut open.epoch, next);
+        let closing = Closing {
+            epoch,
+            partitions: Mutex::new(std::mem::take(&mut open.partitions).into_values().collect()),
+            days: Mutex::new(std::mem::take(&mut open.days).into_values().collect()),
+            along,
+            recorded: AtomicBool::new(false),
+        };
+        locked(&self.closing).push_back(Arc::new(closing));
+    }
+
+    /// Stages and records every epoch that has ended: from then on its files are published, by this run or by the next.
     ///
     /// # Errors
     ///
-    /// Those of [`Writer::close_epoch`].
-    pub fn finish(&self) -> Result<Closed> {
+    /// `Storage` where the disk takes nothing. The rows are kept, and the next call goes on where this one stopped.
+    pub fn commit(&self) -> Result<()> {
         self.intact()?;
-        let mut closing = locked(&self.closing);
+        let _one = locked(&self.committing);
+        let unrecorded = |closing: &&Arc<Closing>| !closing.recorded.load(Relaxed);
+        let ended: Vec<Arc<Closing>> = locked(&self.closing).iter().filter(unrecorded).cloned().collect();
+        for closing in ended {
+            self.stage(&closing)?;
+            self.watched(self.record(&closing))?;
+            closing.recorded.store(true, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Brings the files of every recorded epoch to their destination, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `Storage` where the destination does not take a file. The files stay in staging, and the next call goes on where this
+    /// one stopped.
+    pub fn publish(&self) -> Result<Closed> {
+        self.intact()?;
+        let _one = locked(&self.publishing);
         let mut closed = Closed::default();
-        closing.extend(self.begin_next()?);
-        for unfinished in closing.iter_mut() {
-            self.commit(unfinished)?;
+        loop {
+            let first = locked(&self.closing).front().filter(|first| first.recorded.load(Relaxed)).cloned();
+            let Some(first) = first else { return Ok(closed) };
+            self.publish_epoch(&first.epoch, &mut closed)?;
+            locked(&self.closing).pop_front();
+            let mut ledger = locked(&self.ledger);
+            ledger.published = first.along.position;
+            self.forget(&mut ledger, first.epoch.number + 1)?;
         }
-        self.complete_all(&mut closing, &mut closed)?;
-        Ok(closed)
     }
 
-    fn complete_all(&self, closing: &mut VecDeque<Closing>, closed: &mut Closed) -> Result<()> {
-        while let Some(first) = closing.front_mut() {
-            self.commit(first)?;
-            self.publish(&first.epoch, closed)?;
-            closing.pop_front();
+    /// Removes the records before an epoch, but not the last one.
+    fn forget(&self, ledger: &mut Ledger, before: u64) -> Result<()> {
+        while let [first, _, ..] = ledger.there[..]
+            && first < before
+        {
+            self.watched(record::remove(&self.options, first))?;
+            ledger.there.remove(0);
         }
         Ok(())
     }
 
-    /// The files that an earlier run recorded and did not publish, as epochs that only have to be published.
-    pub(super) fn adopt(&self, recorded: Vec<(u64, Vec<Staged>)>) {
+    /// The position in the log below which everything is in a recorded epoch.
+    pub fn recorded_position(&self) -> u64 {
+        locked(&self.ledger).last.to
+    }
+
+    /// The position in the log below which everything is in a published epoch.
+    pub fn published_position(&self) -> u64 {
+        locked(&self.ledger).published
+    }
+
+    /// The last epoch that was recorded.
+    pub fn recorded_epoch(&self) -> u64 {
+        locked(&self.ledger).last.epoch
+    }
+
+    /// Epochs that are recorded and not published.
+    pub fn unpublished_epochs(&self) -> usize {
+        locked(&self.closing).iter().filter(|closing| closing.recorded.load(Relaxed)).count()
+    }
+
+    /// Whether rows were taken since the last epoch ended.
+    pub fn has_open_rows(&self) -> bool {
+        let open = locked(&self.open);
+        !open.partitions.is_empty()
+            || !open.days.is_empty()
+            || !locked(&open.epoch.staged).is_empty()
+            || !locked(&open.epoch.evicted).is_empty()
+    }
+
+    /// Whether the next epoch should come with the whole state, and not with what changed.
+    pub fn wants_whole_state(&self) -> bool {
+        state::wants_whole(&locked(&self.ledger).last)
+    }
+
+    /// The epochs that an earlier run recorded, the last of which may be published or not.
+    pub(super) fn adopt(&self, records: Vec<Record>) {
+        let mut ledger = locked(&self.ledger);
         let mut closing = locked(&self.closing);
-        for (number, files) in recorded {
-            let epoch = Epoch::new(number);
-            for file in files {
+        ledger.published = records.first().map_or(0, |first| first.from);
+        for record in records {
+            let epoch = Epoch::new(record.epoch);
+            for file in record.files.iter().filter(|file| self.is_staged(file)) {
                 self.account.staged.fetch_add(file.bytes, Relaxed);
-                self.account.rows.fetch_add(file.rows, Relaxed);
-                locked(&epoch.staged).push(file);
+                self.account.rows.fetch_add(file.pending, Relaxed);
+                locked(&epoch.staged).push(file.clone());
             }
-            closing.push_back(Closing { epoch, partitions: Vec::new(), recorded: true });
+            closing.push_back(Arc::new(Closing {
+                epoch,
+                partitions: Mutex::default(),
+                days: Mutex::default(),
+                along: Along { position: record.to, ..Along::default() },
+                recorded: AtomicBool::new(true),
+            }));
+            ledger.there.push(record.epoch);
+            ledger.last = record;
         }
     }
 
-    /// Lets a new epoch begin, whose number is on the disk before it names a file.
-    fn begin_next(&self) -> Result<Option<Closing>> {
-        let number = {
-            let open = locked(&self.open);
-            let idle = open.partitions.is_empty() && locked(&open.epoch.staged).is_empty();
-            if idle && locked(&open.epoch.evicted).is_empty() {
-                return Ok(None);
-            }
-            open.epoch.number + 1
-        };
-        staging::keep_epoch(&self.options.staging, &self.options.writer_name, number)?;
-        let mut open = locked(&self.open);
-        let epoch = std::mem::replace(&mut open.epoch, Epoch::new(number));
-        let partitions = std::mem::take(&mut open.partitions).into_values().collect();
-        Ok(Some(Closing { epoch, partitions, recorded: false }))
-    }
-
-    fn commit(&self, closing: &mut Closing) -> Result<()> {
-        if !closing.recorded {
-            self.stage(closing)?;
-            self.record(&closing.epoch, &locked(&closing.epoch.staged))?;
-            closing.recorded = true;
-        }
-        Ok(())
+    /// Whether a recorded file is in staging, which it is until it is published.
+    pub(super) fn is_staged(&self, file: &Staged) -> bool {
+        matches!(self.options.files.stat(&file.path), Ok(Some(_)))
     }
 
     /// Every row into a file that is complete and on the disk, in the staging folder.
-    fn stage(&self, closing: &mut Closing) -> Result<()> {
-        closing.partitions.append(&mut locked(&closing.epoch.evicted));
-        while let Some(partition) = closing.partitions.last() {
+    fn stage(&self, closing: &Closing) -> Result<()> {
+        let mut partitions = locked(&closing.partitions);
+        partitions.append(&mut locked(&closing.epoch.evicted));
+        while let Some(partition) = partitions.last() {
             self.watched(partition.finish(&self.options))?;
-            closing.partitions.pop();
+            partitions.pop();
         }
-        self.watched(staging::sync_folder(&self.options.staging))
+        let mut days = locked(&closing.days);
+        while let Some(day) = days.last() {
+            self.watched(day.stage(&self.options))?;
+            days.pop();
+        }
+        self.watched(staging::sync_folder(&self.options))
     }
 
-    /// The commit: from here on the next start publishes these files, if this one does not get to it. The log's position
-    /// and the state of the plugins will become durable here, together with the names of the files.
-    fn record(&self, epoch: &Epoch, staged: &[Staged]) -> Result<()> {
-        self.watched(record::write(&self.options, epoch.number, staged))
+    /// The commit: what the epoch has, rows and state, stands from here on, and the log is not needed below its position.
+    fn record(&self, closing: &Closing) -> Result<()> {
+        let number = closing.epoch.number;
+        let mut ledger = locked(&self.ledger);
+        let last = &ledger.last;
+        let mut record = Record {
+            epoch: number,
+            previous: last.digest.clone(),
+            from: last.to,
+            to: closing.along.position,
+            watermark: closing.along.watermark.or(last.watermark),
+            files: locked(&closing.epoch.staged).clone(),
+            state: state::write(&self.options, number, &closing.along, last)?,
+            digest: String::new(),
+        };
+        record::write(&self.options, &mut record)?;
+        ledger.last = record;
+        ledger.there.push(number);
+        let unpublished = locked(&self.closing).front().map_or(number, |first| first.epoch.number);
+        self.forget(&mut ledger, unpublished)?;
+        state::clear(&self.options, &ledger.last)
     }
 
     /// Each file to its destination. What is done is done: after an error only the rest is left.
-    fn publish(&self, epoch: &Epoch, closed: &mut Closed) -> Result<()> {
-        let mut staged = locked(&epoch.staged);
+    fn publish_epoch(&self, epoch: &Epoch, closed: &mut Closed) -> Result<()> {
         closed.epoch = epoch.number;
-        while let Some(file) = staged.last() {
-            self.watched(self.options.to.publish(&file.path, &file.folder, &file.name, self.options.retry))?;
+        loop {
+            // The list is not locked while a store takes its time.
+            let Some(file) = locked(&epoch.staged).last().cloned() else { return Ok(()) };
+            let written = match &file.key {
+                Some(key) => self.watched(self.publish_merged(&file, key))?,
+                None => {
+                    self.watched(self.options.to.publish(&self.options, &file.path, &file.folder, &file.name))?;
+                    Written { rows: file.rows, bytes: file.bytes, files: 1 }
+                }
+            };
             self.account.staged.fetch_sub(file.bytes, Relaxed);
-            self.account.rows.fetch_sub(file.rows, Relaxed);
-            closed.files += 1;
-            closed.rows += file.rows;
-            closed.bytes += file.bytes;
-            let mut written = locked(&self.written);
-            let written = written.entry(Arc::clone(&file.table)).or_default();
-            written.rows += file.rows;
-            written.bytes += file.bytes;
-            written.files += 1;
-            staged.pop();
+            self.account.rows.fetch_sub(file.pending, Relaxed);
+            closed.files += written.files;
+            closed.rows += written.rows;
+            closed.bytes += written.bytes;
+            let mut all = locked(&self.written);
+            let all = all.entry(Arc::clone(&file.table)).or_default();
+            all.rows += written.rows;
+            all.bytes += written.bytes;
+            all.files += written.files;
+            locked(&epoch.staged).pop();
         }
-        drop(staged);
-        self.watched(record::remove(&self.options, epoch.number))
     }
 }

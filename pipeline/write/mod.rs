@@ -7,30 +7,36 @@ mod destination;
 mod encode;
 mod epoch;
 mod folder;
+mod gather;
+mod keys;
+mod merge;
 mod order;
 mod partition;
 mod read;
 mod record;
 mod staging;
+mod state;
 #[cfg(test)]
 mod tests;
 
 pub use destination::{Destination, Retry};
-pub use epoch::Closed;
+pub use epoch::{Along, Closed, Restored};
 pub use read::read;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 
 use self::encode::Encoder;
-use self::epoch::Closing;
+use self::epoch::{Closing, Ledger};
 use self::folder::Folder;
-use self::partition::{Account, Epoch, Lost, Partition, locked};
+use self::gather::{Day, Mark};
+use self::partition::{Account, Epoch, Lost, Partition, Staged, locked};
+use crate::files::{Files, Lock, Real, failed, make_folders};
 use crate::tables::{Table, Tables};
 use crate::{Error, Result, Signal};
 
@@ -57,6 +63,8 @@ pub struct WriteOptions {
     pub open_partitions_max: usize,
     /// How often a request to an object store is made.
     pub retry: Retry,
+    /// The file system of staging, and of a local destination.
+    pub files: Arc<dyn Files>,
 }
 
 impl WriteOptions {
@@ -73,6 +81,7 @@ impl WriteOptions {
             memory_bytes_max: 64 << 20,
             open_partitions_max: 256,
             retry: Retry::default(),
+            files: Arc::new(Real),
         }
     }
 
@@ -86,7 +95,8 @@ impl WriteOptions {
     }
 }
 
-/// What was published of a table.
+/// What was published of a table: what is in files, each counted when it appeared. A day of a table that is upsert counts
+/// whole each time it is rewritten, so that these are the rows and bytes that were written, not those that are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Rows.
@@ -100,7 +110,7 @@ pub struct Written {
 /// What was taken and is not published yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
-    /// Rows.
+    /// Rows; of tables that are upsert, those that were taken, also where newer ones have replaced them.
     pub rows: u64,
     /// Bytes in memory.
     pub memory_bytes: u64,
@@ -115,14 +125,24 @@ pub struct Writer {
     tables: Arc<Tables>,
     encoders: HashMap<Arc<str>, Arc<Encoder>>,
     open: Mutex<Open>,
-    closing: Mutex<VecDeque<Closing>>,
+    /// Epochs that take no more rows and are not published yet, the oldest first.
+    closing: Mutex<VecDeque<Arc<Closing>>>,
+    ledger: Mutex<Ledger>,
+    /// Held by whoever stages and records.
+    committing: Mutex<()>,
+    /// Held by whoever publishes.
+    publishing: Mutex<()>,
+    /// Rows that replace others fill the memory, and go to the disk only when their epoch ends.
+    wants_end: AtomicBool,
     /// Rows in files that an earlier run recorded and did not publish.
     taken_over: u64,
     account: Arc<Account>,
     written: Mutex<BTreeMap<Arc<str>, Written>>,
+    /// Calls of [`Writer::upsert`].
+    upserts: AtomicU64,
     /// The failure after which this writer cannot say any more what is on the disk.
     lost: Mutex<Option<Error>>,
-    _locks: Vec<File>,
+    _locks: Vec<Lock>,
 }
 
 /// The epoch that takes rows.
@@ -130,6 +150,7 @@ pub struct Writer {
 struct Open {
     epoch: Arc<Epoch>,
     partitions: HashMap<(Arc<str>, Folder), Arc<Partition>>,
+    days: BTreeMap<(Arc<str>, Folder), Arc<Day>>,
 }
 
 impl Writer {
@@ -138,48 +159,70 @@ impl Writer {
     /// # Errors
     ///
     /// `Config` where options make no sense; `Storage` where another writer has the folder, or the disk or store is in trouble.
-    pub fn start(options: WriteOptions, tables: Arc<Tables>) -> Result<Self> {
+    pub fn start(options: WriteOptions, tables: Arc<Tables>) -> Result<(Self, Restored)> {
         options.check()?;
-        staging::make_folder(&options.staging)?;
-        let mut locks = vec![staging::lock(&options.staging)?];
-        options.to.prepare(&options.staging)?;
+        let files = Arc::clone(&options.files);
+        make_folders(&*files, &options.staging)?;
+        let mut locks = vec![lock(&*files, &options.staging)?];
+        options.to.prepare(&*files, &options.staging)?;
         if let Destination::Local(to) = &options.to
             && *to != options.staging
         {
-            locks.push(staging::lock(to)?);
+            locks.push(lock(&*files, to)?);
         }
         let mut encoders = HashMap::new();
         for table in tables.all() {
-            let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, options.sort)?;
+            let sorted = options.sort && table.upsert.is_none();
+            let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, sorted)?;
             encoders.insert(Arc::clone(&table.name), Arc::new(encoder));
         }
-        let name = &options.writer_name;
-        let recorded = record::read_all(&options)?;
-        let known: Vec<&str> = recorded.iter().flat_map(|(_, files)| files).map(|file| &*file.name).collect();
-        let taken_over = recorded.iter().flat_map(|(_, files)| files).map(|file| file.rows).sum();
-        let leftover = staging::clear(&options.staging, name, &known)?;
-        let leftover = leftover.max(recorded.iter().map(|(epoch, _)| *epoch).max());
-        let used = match staging::kept_epoch(&options.staging, name)? {
-            Some(kept) => Some(kept),
+        let records = record::read_all(&options)?;
+        let recorded: Vec<&Staged> = records.iter().flat_map(|record| &record.files).collect();
+        let known: Vec<&str> = recorded.iter().map(|file| file.staged_name()).collect();
+        staging::clear(&options, &known)?;
+        let last = records.last();
+        if let Some(last) = last {
+            state::clear(&options, last)?;
+        }
+        let restored = match last {
+            Some(last) => Restored {
+                epoch: last.epoch,
+                position: last.to,
+                watermark: last.watermark,
+                state: state::read(&options, last)?,
+            },
             // A staging folder that is new, before tables that may not be.
-            None => options.to.largest_epoch(name)?,
+            None => Restored {
+                epoch: options.to.largest_epoch(&*files, &options.writer_name)?.unwrap_or(0),
+                ..Restored::default()
+            },
         };
-        let number = used.max(leftover).unwrap_or(0) + 1;
-        staging::keep_epoch(&options.staging, name, number)?;
-        let writer = Self {
+        let open = Open { epoch: Epoch::new(restored.epoch + 1), partitions: HashMap::new(), days: BTreeMap::new() };
+        let mut writer = Self {
             options,
             tables,
             encoders,
-            open: Mutex::new(Open { epoch: Epoch::new(number), partitions: HashMap::new() }),
+            open: Mutex::new(open),
             closing: Mutex::default(),
-            taken_over,
+            ledger: Mutex::default(),
+            committing: Mutex::default(),
+            publishing: Mutex::default(),
+            wants_end: AtomicBool::new(false),
+            taken_over: 0,
             account: Arc::default(),
             written: Mutex::default(),
+            upserts: AtomicU64::new(0),
             lost: Mutex::default(),
             _locks: locks,
         };
-        writer.adopt(recorded);
-        Ok(writer)
+        writer.adopt(records);
+        writer.taken_over = writer.pending().rows;
+        Ok((writer, restored))
+    }
+
+    /// Whether the epoch should end soon, for memory's sake.
+    pub fn wants_end(&self) -> bool {
+        self.wants_end.swap(false, Relaxed)
     }
 
     /// Takes rows of a table. They are in a published file after the next [`Writer::close_epoch`] that succeeds.
@@ -192,7 +235,54 @@ impl Writer {
         let Some(table) = self.tables.table(table) else {
             return Err(Error::bug(format!("there is no table `{table}`")));
         };
+        if table.upsert.is_some() {
+            return Err(Error::bug(format!(
+                "rows of table `{}` replace others: they are not to be appended",
+                table.name
+            )));
+        }
         self.take(table, rows)
+    }
+
+    /// Takes rows of a table that is upsert. After the next [`Writer::close_epoch`] that succeeds the file of their day has,
+    /// for each key, the newest row only; with `retract` it has none for those keys, and of `rows` only the key and the time
+    /// count.
+    ///
+    /// The newest row of a key is the one with the greatest `order`, the number of the batch that caused it, and among rows of
+    /// one order the one of the latest call, the last there. Calls with different orders may come in any order, from any
+    /// thread, within an epoch.
+    ///
+    /// A row that is like the stored one but for `computed_at` changes nothing; otherwise its `revision` is the stored one's
+    /// and 1 more, whatever stands there. The day of a row is part of what tells it apart: rows of two days never replace
+    /// each other.
+    ///
+    /// # Errors
+    ///
+    /// `Overload` where memory is full while epochs are being ended, `Storage` where the disk takes nothing, `Bug` where the rows are
+    /// not the table's or the table is not upsert. None of the rows is taken then.
+    pub fn upsert(&self, table: &str, order: u64, rows: RecordBatch, retract: bool) -> Result<()> {
+        self.intact()?;
+        let Some(table) = self.tables.table(table).filter(|table| table.upsert.is_some()) else {
+            return Err(Error::bug(format!("there is no table `{table}` whose rows replace others")));
+        };
+        let (encoder, parts) = self.parts(table, rows)?;
+        let mark = Mark { order, call: self.upserts.fetch_add(1, Relaxed), retract };
+        let mut grown = Vec::new();
+        let mut open = locked(&self.open);
+        let Open { epoch, days, .. } = &mut *open;
+        for (folder, part) in parts {
+            let new = || Arc::new(Day::new(table, encoder, folder, epoch, &self.account));
+            let day = days.entry((Arc::clone(&table.name), folder)).or_insert_with(new);
+            if day.push(part, mark) {
+                grown.push(Arc::clone(day));
+            }
+        }
+        drop(open);
+        // The rows are taken. What cannot be made smaller now is merged as it is when the epoch ends.
+        for day in grown {
+            let _ = day.compact();
+        }
+        Ok(())
     }
 
     /// Takes rows of a signal's table that a plugin failed on, for `_dead_letter/<signal>`, which only the owner of the
@@ -233,17 +323,10 @@ impl Writer {
 
     fn take(&self, table: &Arc<Table>, rows: RecordBatch) -> Result<()> {
         self.intact()?;
-        if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
-            return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
-        }
-        let parts = folder::split(table, rows)?;
-        self.make_room()?;
-        let Some(encoder) = self.encoders.get(&table.name) else {
-            return Err(Error::bug(format!("table `{}` is none of this writer's", table.name)));
-        };
+        let (encoder, parts) = self.parts(table, rows)?;
         let (mut full, mut evicted) = (Vec::new(), Vec::new());
         let mut open = locked(&self.open);
-        let Open { epoch, partitions } = &mut *open;
+        let Open { epoch, partitions, .. } = &mut *open;
         for (folder, part) in parts {
             let key = (Arc::clone(&table.name), folder);
             if !partitions.contains_key(&key) && partitions.len() >= self.options.open_partitions_max {
@@ -269,9 +352,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes row groups, the largest first, until rows in memory are within their budget.
+    /// The rows, folder by folder, once there is room for them.
+    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Vec<(Folder, RecordBatch)>)> {
+        if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
+            return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
+        }
+        let parts = folder::split(table, rows)?;
+        self.make_room()?;
+        let Some(encoder) = self.encoders.get(&table.name) else {
+            return Err(Error::bug(format!("table `{}` is none of this writer's", table.name)));
+        };
+        Ok((encoder, parts))
+    }
+
+    /// Lets go of rows that newer ones replace, asks for the end of the epoch if those that are left are many, then closes row
+    /// groups, the largest first, until rows in memory are within their budget.
     fn make_room(&self) -> Result<()> {
-        while self.account.memory.load(Relaxed) > self.options.memory_bytes_max {
+        let limit = self.options.memory_bytes_max;
+        if self.account.memory.load(Relaxed) <= limit {
+            return Ok(());
+        }
+        let days: Vec<_> = locked(&self.open).days.values().filter(|day| day.has_grown()).map(Arc::clone).collect();
+        days.iter().try_for_each(|day| day.compact())?;
+        // These rows go to the disk when their epoch ends, and not before: waiting for them here would be waiting for ever.
+        let of_days: usize = locked(&self.open).days.values().map(|day| day.bytes()).sum();
+        self.wants_end.fetch_or(of_days > limit / 2, Relaxed);
+        while self.account.memory.load(Relaxed) > limit {
             let largest = {
                 let open = locked(&self.open);
                 let sizes = open.partitions.values().map(|partition| (partition.buffered(), partition));
@@ -281,18 +387,19 @@ impl Writer {
             let Some(largest) = largest else { break };
             self.watched(largest.flush(&self.options))?;
         }
-        let (memory, limit) = (self.account.memory.load(Relaxed), self.options.memory_bytes_max.saturating_mul(2));
-        if memory <= limit {
+        let memory = self.account.memory.load(Relaxed).saturating_sub(of_days);
+        if memory <= limit.saturating_mul(2) {
             return Ok(());
         }
         Err(Error::overload(format!(
-            "{memory} bytes of rows wait in memory for the disk, {limit} is the limit: retry later, and look at {}",
+            "{memory} bytes of rows wait in memory for the disk, {} is the limit: retry later, and look at {}",
+            limit.saturating_mul(2),
             self.options.staging.display()
         )))
     }
 
     /// Remembers a failure that cannot be repaired.
-    fn watched(&self, result: Result<()>) -> Result<()> {
+    fn watched<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
             && Lost::is(error)
         {
@@ -314,4 +421,12 @@ fn evict(epoch: &Epoch, partitions: &mut HashMap<(Arc<str>, Folder), Arc<Partiti
     let partition = partitions.remove(&key)?;
     locked(&epoch.evicted).push(Arc::clone(&partition));
     Some(partition)
+}
+
+/// Takes a folder for this writer alone.
+fn lock(files: &dyn Files, folder: &std::path::Path) -> Result<Lock> {
+    files.lock(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => Error::storage(error.to_string()),
+        _ => failed("cannot lock the folder", folder, &error),
+    })
 }

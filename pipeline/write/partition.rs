@@ -1,5 +1,6 @@
 //! A partition: the rows of one folder of one table in one epoch, in memory and in the file that they go to.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -7,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 
-use super::encode::{Encoder, OpenFile, disk};
+use super::encode::{Encoder, OpenFile};
 use super::folder::{self, Folder};
 use super::order::ordered;
 use super::{WriteOptions, staging};
+use crate::files::failed;
 use crate::tables::Table;
 use crate::{Error, Result};
 
@@ -23,7 +25,7 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub(super) struct Epoch {
     pub(super) number: u64,
-    next: AtomicU64,
+    pub(super) next: AtomicU64,
     pub(super) staged: Mutex<Vec<Staged>>,
     /// Partitions that were closed before the epoch, because too many were open, and whose files are not staged yet.
     pub(super) evicted: Mutex<Vec<Arc<Partition>>>,
@@ -39,13 +41,26 @@ impl Epoch {
 #[derive(Clone, Debug)]
 pub(super) struct Staged {
     pub(super) table: Arc<str>,
-    /// Where it is.
+    /// Where it is, under a name that is never used twice.
     pub(super) path: PathBuf,
     /// Where it goes: the folder below the destination, and its name there.
     pub(super) folder: String,
     pub(super) name: String,
+    /// The columns of the key, where the file has not the rows of its destination but those that change them.
+    pub(super) key: Option<Vec<String>>,
     pub(super) rows: u64,
+    /// Rows that were taken and wait for this file: as many as it has, or more, where newer ones have replaced some.
+    pub(super) pending: u64,
     pub(super) bytes: u64,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub(super) sha256: String,
+}
+
+impl Staged {
+    /// The name of the file in the staging folder.
+    pub(super) fn staged_name(&self) -> &str {
+        self.path.file_name().and_then(OsStr::to_str).unwrap_or_default()
+    }
 }
 
 /// What all partitions share.
@@ -178,7 +193,12 @@ impl Partition {
         if file.is_none() {
             let number = self.epoch.next.fetch_add(1, Relaxed);
             let name = staging::file_name(&options.writer_name, self.epoch.number, number);
-            *file = Some(OpenFile::create(&options.staging.join(name), self.table.private, &self.encoder)?);
+            *file = Some(OpenFile::create(
+                &*options.files,
+                &options.staging.join(name),
+                self.table.private,
+                &self.encoder,
+            )?);
         }
         let Some(open) = file else { return Ok(()) };
         if options.sort || batches.len() > 1 {
@@ -207,18 +227,21 @@ impl Partition {
         self.account.memory.fetch_sub(held, Relaxed);
         self.account.staged.fetch_add(new, Relaxed);
         finished?;
-        open.sync().map_err(|error| Lost::error(&disk("cannot bring to the disk", open.path(), &error)))?;
+        open.sync().map_err(|error| Lost::error(&failed("cannot bring to the disk", open.path(), &error)))?;
         let path = open.path().to_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = format!("{}/{}", self.table.name, folder::path(self.table.layout, self.folder));
-        let (rows, bytes) = (open.rows, open.bytes());
+        let (rows, bytes, sha256) = (open.rows, open.bytes(), open.sha256());
         locked(&self.epoch.staged).push(Staged {
             table: Arc::clone(&self.table.name),
             path,
             folder,
             name,
+            key: None,
             rows,
+            pending: rows,
             bytes,
+            sha256,
         });
         *file = None;
         Ok(())

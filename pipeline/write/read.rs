@@ -1,10 +1,14 @@
 //! Reads tables of a local folder back, as any reader of Parquet would: what the demo prints is what is in the files.
 
+use crate::tables::Table;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The rows of every file of a table, with only the columns named. A table that has no file yet has no rows.
 ///
@@ -23,6 +27,30 @@ pub fn read(folder: &Path, table: &str, columns: &[&str]) -> Result<Vec<RecordBa
         }
     }
     Ok(batches)
+}
+
+/// The columns of a file, from its content.
+pub(super) fn schema(content: Bytes, path: &Path) -> Result<SchemaRef> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(content);
+    let reader = reader.map_err(|error| Error::storage(format!("{}: {error}", path.display())))?;
+    Ok(Arc::clone(reader.schema()))
+}
+
+/// The rows of a file of a table, from its content, with the columns that the table has now.
+pub(super) fn restored(table: &Table, content: Bytes, name: &str) -> Result<Vec<RecordBatch>> {
+    let failed = |error: &dyn std::fmt::Display| {
+        let cure = "its rows cannot be kept; move it away to go on without them";
+        Error::storage(format!("{name}: {error}: {cure}"))
+    };
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(content).and_then(|builder| builder.with_batch_size(65_536).build());
+    let batches = reader.map_err(|error| failed(&error))?;
+    batches
+        .map(|batch| {
+            let batch = batch.map_err(|error| failed(&error))?;
+            table.restored(&batch).map_err(|error| failed(&error.message()))
+        })
+        .collect()
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

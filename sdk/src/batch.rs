@@ -3,7 +3,7 @@
 use crate::builder::check_rows;
 use crate::columns::{Bools, F64s, Fixed, FromColumn, I64s, Text, U64s};
 use crate::raw::columns as raw;
-use crate::{Bitmap, Cell, ColumnBuilder, Error, Result, Signal, TextBuilder};
+use crate::{Bitmap, Cell, ColumnBuilder, Error, Result, Signal, TextBuilder, host};
 
 /// What is behind a batch: Weir, or the batch of a test.
 pub(crate) trait Source {
@@ -17,6 +17,13 @@ pub(crate) trait Source {
     fn places(&self) -> Vec<String>;
     fn rename(&self, from: &str, to: &str) -> Result<(), String>;
     fn keep(&self, rows: &[u8], reason: &str) -> Result<(), String>;
+    fn hold(&self, rows: &[u8], keys: &raw::Column) -> Result<(), String>;
+}
+
+/// The batch of a call is lent; one of held rows is the plugin's until the call ends.
+enum Origin<'a> {
+    Lent(&'a dyn Source),
+    Held(Box<dyn Source>),
 }
 
 /// Rows of one signal. Only the columns that are read are copied into the plugin.
@@ -24,7 +31,7 @@ pub(crate) trait Source {
 /// A column is named as in its table (`duration_ns`), an attribute by its path: `attributes.http.route`,
 /// `resource.k8s.pod.name`, `scope.NAME`.
 pub struct Batch<'a> {
-    source: &'a dyn Source,
+    origin: Origin<'a>,
     rows: usize,
 }
 
@@ -46,12 +53,23 @@ macro_rules! readers {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(source: &'a dyn Source) -> Self {
-        Self { rows: source.rows(), source }
+        Self { rows: source.rows(), origin: Origin::Lent(source) }
+    }
+
+    pub(crate) fn of_held(source: Box<dyn Source>) -> Batch<'static> {
+        Batch { rows: source.rows(), origin: Origin::Held(source) }
+    }
+
+    fn source(&self) -> &dyn Source {
+        match &self.origin {
+            Origin::Lent(source) => *source,
+            Origin::Held(source) => &**source,
+        }
     }
 
     /// The signal of the rows.
     pub fn signal(&self) -> Signal {
-        self.source.signal()
+        self.source().signal()
     }
 
     /// How many rows there are.
@@ -82,11 +100,11 @@ impl<'a> Batch<'a> {
     ///
     /// There is no column of that name.
     pub fn any_as_text(&self, name: &str) -> Result<Text> {
-        Text::of_any(name, self.source.read(name).map_err(Error::new)?)
+        Text::of_any(name, self.source().read(name).map_err(Error::new)?)
     }
 
     fn read<C: FromColumn>(&self, name: &str) -> Result<C> {
-        C::read(name, self.source.read(name).map_err(Error::new)?)
+        C::read(name, self.source().read(name).map_err(Error::new)?)
     }
 
     /// Sets a column, which [`Processor::describe`](crate::Processor::describe) must declare, to a value a row. `None` leaves its row as it was.
@@ -149,7 +167,7 @@ impl<'a> Batch<'a> {
     }
 
     fn write(&mut self, column: &str, values: &raw::Column) -> Result {
-        self.source.write(column, values).map_err(Error::new)
+        self.source().write(column, values).map_err(Error::new)
     }
 
     /// Makes the column null, or deletes the attribute, in the rows for which `chosen` says yes.
@@ -162,7 +180,7 @@ impl<'a> Batch<'a> {
         if rows.count() == 0 {
             return Ok(());
         }
-        self.source.remove(column, &rows.into_bits()).map_err(Error::new)
+        self.source().remove(column, &rows.into_bits()).map_err(Error::new)
     }
 
     /// Renames an attribute (`attributes.a` to `attributes.b`) in every row that has it.
@@ -171,12 +189,12 @@ impl<'a> Batch<'a> {
     ///
     /// One of them is no attribute, or is not declared as written.
     pub fn rename(&mut self, from: &str, to: &str) -> Result {
-        self.source.rename(from, to).map_err(Error::new)
+        self.source().rename(from, to).map_err(Error::new)
     }
 
     /// The places that hold text: columns, and namespaces of attributes.
     pub fn places(&self) -> Vec<String> {
-        self.source.places()
+        self.source().places()
     }
 
     /// Every text of a place and of all it contains, each once: values, nested values and keys.
@@ -185,7 +203,7 @@ impl<'a> Batch<'a> {
     ///
     /// There is no such place.
     pub fn texts(&self, place: &str) -> Result<Texts> {
-        Text::from_raw(place, self.source.texts(place).map_err(Error::new)?, None)
+        Text::from_raw(place, self.source().texts(place).map_err(Error::new)?, None)
     }
 
     /// Replaces texts of a place, everywhere in it: a replacement for each of its [`texts`](Self::texts), `None` leaves
@@ -208,7 +226,7 @@ impl<'a> Batch<'a> {
         if !changes {
             return Ok(());
         }
-        self.source.replace_texts(place, &texts.finish()).map_err(Error::new)
+        self.source().replace_texts(place, &texts.finish()).map_err(Error::new)
     }
 
     /// Keeps the rows for which `keep` says yes and drops the others, counted as `filtered`.
@@ -240,6 +258,37 @@ impl<'a> Batch<'a> {
         if rows.count() == self.rows {
             return Ok(());
         }
-        self.source.keep(&rows.into_bits(), reason).map_err(Error::new)
+        self.source().keep(&rows.into_bits(), reason).map_err(Error::new)
     }
+
+    /// Holds back the chosen rows, each under its key. They leave the batch, and Weir keeps them, also over a restart, until
+    /// [`held`] takes them back; `[plugin.limits]` bounds how many, and for how long.
+    ///
+    /// # Errors
+    ///
+    /// The plugin is not [`STATEFUL`](crate::Processor::STATEFUL).
+    pub fn hold<const N: usize>(&mut self, rows: Bitmap, key: impl FnMut(usize) -> [u8; N]) -> Result {
+        check_rows("hold", rows.rows(), self.rows)?;
+        if rows.count() == 0 {
+            return Ok(());
+        }
+        let bytes = (0..self.rows).flat_map(key).collect();
+        let keys = raw::Column::Fixed(raw::Fixed { width: N as u32, bytes, valid: Vec::new() });
+        self.source().hold(&rows.into_bits(), &keys).map_err(Error::new)
+    }
+}
+
+/// Takes back the rows of a signal that are held under any of these keys, in the order in which they were held. What stays
+/// of them ([`Batch::keep`]) goes on behind this plugin when the call ends, with the columns that are set now.
+///
+/// # Errors
+///
+/// Weir has no memory for them within the limits of this call.
+pub fn held<const N: usize>(signal: Signal, keys: impl IntoIterator<Item = [u8; N]>) -> Result<Vec<Batch<'static>>> {
+    let keys: Vec<Vec<u8>> = keys.into_iter().map(Vec::from).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let batches = host::held(signal, &keys).map_err(Error::new)?;
+    Ok(batches.into_iter().map(|batch| Batch::of_held(Box::new(batch))).collect())
 }

@@ -1,10 +1,10 @@
 //! Weir itself, as far as a plugin may use it besides its batch; in native tests, a stand-in.
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use crate::wasm::{emit, state_delete, state_get, state_put, state_scan};
+pub(crate) use crate::wasm::{emit, held, retract, state_delete, state_get, state_put, state_scan};
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use crate::testing::host::{emit, state_delete, state_get, state_put, state_scan};
+pub(crate) use crate::testing::host::{emit, held, retract, state_delete, state_get, state_put, state_scan};
 
 /// Messages to the operator, under the plugin's name; at most so many a second, the rest is counted.
 pub mod log {

@@ -58,7 +58,7 @@ pub mod testing;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 
-pub use batch::{Batch, Texts};
+pub use batch::{Batch, Texts, held};
 pub use builder::{Bitmap, Cell, ColumnBuilder, Json, TextBuilder, Timestamp};
 pub use columns::{Bools, F64s, Fixed, I64s, Text, U64s};
 pub use config::NoConfig;
@@ -68,7 +68,7 @@ pub use host::{count, log};
 pub use plugin::Processor;
 #[doc(hidden)]
 pub use plugin::{Identity, Runtime, short_name};
-pub use row::{Row, emit};
+pub use row::{Row, emit, retract};
 pub use state::{BytesState, Key, State};
 pub use weir_sdk_macros::Row;
 
@@ -76,7 +76,7 @@ pub use weir_sdk_macros::Row;
 pub mod prelude {
     pub use crate::{
         Batch, Description, Error, Json, NoConfig, OnError, Processor, Result, Row, Signal, Signals, State,
-        TextBuilder, Timestamp, Type, count, emit, log,
+        TextBuilder, Timestamp, Type, count, emit, held, log, retract,
     };
     pub use serde::{Deserialize, Serialize};
 }

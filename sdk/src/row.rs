@@ -38,6 +38,7 @@ const ROWS_MAX: u32 = 8192;
 
 struct Gathered {
     row: TypeId,
+    retracted: bool,
     table: Table,
     columns: Vec<ColumnBuilder>,
     rows: u32,
@@ -54,12 +55,31 @@ thread_local! {
 ///
 /// The table is not declared, or the call has emitted too many rows.
 pub fn emit<R: Row>(row: &R) -> Result {
+    gather(row, false)
+}
+
+/// Takes a row out of its table, of mode `upsert`: the one of the same key, in the day that `time` says. Of one key in one
+/// call, what came last stands.
+///
+/// # Errors
+///
+/// As for [`emit`]; or the table is not of mode `upsert`.
+pub fn retract<R: Row>(row: &R) -> Result {
+    gather(row, true)
+}
+
+fn gather<R: Row>(row: &R, retracted: bool) -> Result {
     GATHERED.with_borrow_mut(|tables| {
-        let known = tables.iter().position(|gathered| gathered.row == TypeId::of::<R>());
+        let same_row = |gathered: &Gathered| gathered.row == TypeId::of::<R>();
+        // Emitted and retracted rows of a table reach Weir in the order of the calls.
+        if let Some(other) = tables.iter_mut().find(|gathered| same_row(gathered) && gathered.retracted != retracted) {
+            other.flush()?;
+        }
+        let known = tables.iter().position(|gathered| same_row(gathered) && gathered.retracted == retracted);
         let index = known.unwrap_or_else(|| {
             let table = R::table();
             let columns = new_columns(&table);
-            tables.push(Gathered { row: TypeId::of::<R>(), table, columns, rows: 0 });
+            tables.push(Gathered { row: TypeId::of::<R>(), retracted, table, columns, rows: 0 });
             tables.len() - 1
         });
         let gathered = &mut tables[index];
@@ -80,16 +100,18 @@ impl Gathered {
         }
         let columns = std::mem::replace(&mut self.columns, new_columns(&self.table));
         let columns: Vec<_> = columns.into_iter().map(ColumnBuilder::finish).collect();
-        host::emit(self.table.name, std::mem::take(&mut self.rows), &columns).map_err(Error::new)
+        let rows = std::mem::take(&mut self.rows);
+        let hand_over = if self.retracted { host::retract } else { host::emit };
+        hand_over(self.table.name, rows, &columns).map_err(Error::new)
     }
 }
 
-/// Hands over what the call has emitted.
+/// Hands over what the call has emitted and retracted.
 pub(crate) fn flush() -> Result {
     GATHERED.with_borrow_mut(|tables| tables.iter_mut().try_for_each(Gathered::flush))
 }
 
-/// Forgets what a failed call had emitted.
+/// Forgets what a failed call had emitted and retracted.
 pub(crate) fn discard() {
     GATHERED.with_borrow_mut(Vec::clear);
 }

@@ -44,10 +44,22 @@ impl Source for Batch {
     fn keep(&self, rows: &[u8], reason: &str) -> Result<(), String> {
         Batch::keep(self, rows, reason)
     }
+
+    fn hold(&self, rows: &[u8], keys: &Column) -> Result<(), String> {
+        Batch::hold(self, rows, keys)
+    }
+}
+
+pub(crate) fn held(signal: Signal, keys: &[Vec<u8>]) -> Result<Vec<Batch>, String> {
+    host::held(signal, keys)
 }
 
 pub(crate) fn emit(table: &str, rows: u32, columns: &[Column]) -> Result<(), String> {
     host::emit(table, rows, columns)
+}
+
+pub(crate) fn retract(table: &str, rows: u32, columns: &[Column]) -> Result<(), String> {
+    host::retract(table, rows, columns)
 }
 
 pub(crate) fn state_get(key: &[u8]) -> Option<Vec<u8>> {

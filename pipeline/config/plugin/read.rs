@@ -222,6 +222,14 @@ fn read_limits(reader: &mut Reader<'_>, plugin: &Node<'_>, limits: &mut Limits) 
     });
     reader.set(&node, "rows_emitted", &mut limits.rows_emitted_max, |value| values::number(value, 0..=10_000_000));
     reader.set(&node, "state", &mut limits.state_bytes_max, |value| values::size(value, 0..=16 * GIB));
+    reader.set(&node, "held_rows", &mut limits.held_rows_max, |value| values::number(value, 0..=100_000_000));
+    reader.set(&node, "held", &mut limits.held_bytes_max, |value| values::size(value, 0..=16 * GIB));
+    reader.set(&node, "held_age", &mut limits.held_age_max, |value| {
+        values::time(value, Duration::from_secs(1)..=Duration::from_secs(7 * 86_400))
+    });
+    reader.set(&node, "held_overflow", &mut limits.held_overflow_passes, |value| {
+        values::one_of(value, &[("pass", true), ("drop", false)])
+    });
     reader.set(&node, "log_lines", &mut limits.log_lines_per_second_max, |value| values::number(value, 0..=100_000));
     reader.set(&node, "component", &mut limits.component_bytes_max, |value| values::size(value, KIB..=GIB));
 }

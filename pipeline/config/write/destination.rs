@@ -109,7 +109,7 @@ impl Destination {
 const EXPECTED: &str = "the path of a folder, or \"s3://bucket/prefix\"";
 
 /// The path of a folder.
-pub(super) fn folder(value: &DeValue<'_>) -> Result<PathBuf, Wrong> {
+pub(in crate::config) fn folder(value: &DeValue<'_>) -> Result<PathBuf, Wrong> {
     let expected = "the path of a folder";
     let seen = values::text(value, expected)?;
     if seen.is_empty() || seen.contains('\0') {

@@ -4,6 +4,7 @@ mod files;
 mod promises;
 mod start;
 mod store;
+mod upsert;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,7 +66,7 @@ impl Place {
 }
 
 fn start(options: WriteOptions) -> Writer {
-    Writer::start(options, tables()).unwrap()
+    Writer::start(options, tables()).unwrap().0
 }
 
 fn tables() -> Arc<Tables> {
@@ -77,7 +78,12 @@ fn tables() -> Arc<Tables> {
     };
     let time = DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, Some("UTC".into()));
     let columns = vec![column("time", time), column("value", DataType::Int64)];
-    let derived = vec![DerivedTable { name: "kpi".to_owned(), columns, time: Some("time".to_owned()) }];
+    let derived = vec![DerivedTable {
+        name: "kpi".to_owned(),
+        columns,
+        time: Some("time".to_owned()),
+        ..DerivedTable::default()
+    }];
     Arc::new(Tables::new(TableOptions { derived, ..TableOptions::default() }).unwrap())
 }
 

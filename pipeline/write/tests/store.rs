@@ -23,19 +23,19 @@ use crate::write::{Pending, Retry};
 
 /// When a request fails: before the store has the object, or after, so that only the answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fails {
+pub(super) enum Fails {
     Before,
     After,
 }
 
 #[derive(Debug)]
-struct Failing {
+pub(super) struct Failing {
     store: InMemory,
     fails: Fails,
     /// Requests that succeed until some fail.
-    good: AtomicUsize,
+    pub(super) good: AtomicUsize,
     /// Requests that fail then.
-    bad: AtomicUsize,
+    pub(super) bad: AtomicUsize,
     puts: AtomicUsize,
 }
 
@@ -82,11 +82,20 @@ impl ObjectStore for Failing {
     }
 
     async fn get_opts(&self, location: &Location, options: GetOptions) -> Result<GetResult> {
+        if self.next_fails() {
+            return Err(failure());
+        }
         self.store.get_opts(location, options).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Location>>) -> BoxStream<'static, Result<Location>> {
-        self.store.delete_stream(locations)
+        if !self.next_fails() {
+            return self.store.delete_stream(locations);
+        }
+        match self.fails {
+            Fails::Before => locations.map(|_| Err(failure())).boxed(),
+            Fails::After => self.store.delete_stream(locations).map(|_| Err(failure())).boxed(),
+        }
     }
 
     fn list(&self, prefix: Option<&Location>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -105,41 +114,47 @@ impl ObjectStore for Failing {
     }
 }
 
-struct Bucket {
-    place: Place,
-    store: Arc<Failing>,
+pub(super) struct Bucket {
+    pub(super) place: Place,
+    pub(super) store: Arc<Failing>,
     runtime: Runtime,
 }
 
 impl Bucket {
-    fn new(fails: Fails) -> Self {
+    pub(super) fn new(fails: Fails) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         Self { place: Place::new(), store: Failing::new(fails), runtime }
     }
 
-    fn options(&self, attempts: u32) -> WriteOptions {
+    pub(super) fn options(&self, attempts: u32) -> WriteOptions {
         let store = Arc::clone(&self.store) as Arc<dyn ObjectStore>;
         let to = Destination::Store { store, prefix: "bucket/a".to_owned(), runtime: self.runtime.handle().clone() };
         let retry = Retry { attempts, pause: Duration::ZERO };
         WriteOptions { retry, ..WriteOptions::new(to, self.place.staging()) }
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let names = self.store.store.list(None).map_ok(|found| found.location.to_string());
         let mut names: Vec<String> = self.runtime.block_on(names.try_collect()).unwrap();
         names.sort();
         names
     }
 
-    /// The times of all spans, ascending.
-    fn times(&self) -> Vec<i64> {
-        let mut times = Vec::new();
+    /// The rows of all objects, in the order of their names.
+    pub(super) fn batches(&self) -> Vec<RecordBatch> {
+        let mut rows = Vec::new();
         for name in self.names() {
             let content = async { self.store.store.get(&Location::from(name)).await?.bytes().await };
             let content = self.runtime.block_on(content).unwrap();
             let batches = ParquetRecordBatchReaderBuilder::try_new(content).unwrap().build().unwrap();
-            times.extend(batches.flat_map(|batch| times_of(&batch.unwrap())));
+            rows.extend(batches.map(|batch| batch.unwrap()));
         }
+        rows
+    }
+
+    /// The times of all spans, ascending.
+    fn times(&self) -> Vec<i64> {
+        let mut times: Vec<i64> = self.batches().iter().flat_map(times_of).collect();
         times.sort_unstable();
         times
     }

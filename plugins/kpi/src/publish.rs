@@ -7,12 +7,6 @@ use weir_sdk::prelude::*;
 
 use crate::codec::{In, Out, mix_text};
 
-/// Takes a row back from its table.
-fn retract<R: Row>(_: &R) -> Result {
-    count("rows_retracted", 1);
-    Ok(())
-}
-
 /// A table of the plugin's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Table {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::json;
 
@@ -10,6 +11,8 @@ use crate::columns::bit;
 use crate::raw::columns::{Bools, Column, Dictionary, F64s, Fixed, S64s, Text, U64s};
 use crate::raw::{ColumnDeclaration, columns::Type};
 use crate::{ColumnBuilder, Signal};
+
+use super::host;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
@@ -184,6 +187,8 @@ pub(crate) struct Memory {
     pub(crate) columns: BTreeMap<String, Stored>,
     /// Row by row, the reason for which it is dropped.
     pub(crate) dropped: Vec<Option<String>>,
+    /// Row by row, whether it is held back.
+    pub(crate) held: Vec<bool>,
 }
 
 /// The batch of a call, with what the plugin has declared.
@@ -192,6 +197,12 @@ pub(crate) struct Lent {
     pub(crate) writes: Vec<ColumnDeclaration>,
     /// The columns that were read: a test may ask.
     pub(crate) read: RefCell<BTreeSet<String>>,
+}
+
+impl Lent {
+    pub(crate) fn new(batch: Memory, writes: Vec<ColumnDeclaration>) -> Self {
+        Self { batch: RefCell::new(batch), writes, read: RefCell::default() }
+    }
 }
 
 const NAMESPACES: [&str; 3] = ["attributes", "resource", "scope"];
@@ -316,9 +327,89 @@ impl Source for Lent {
         }
         Ok(())
     }
+
+    fn hold(&self, rows: &[u8], keys: &Column) -> Result<(), String> {
+        let mut batch = self.batch.borrow_mut();
+        let Stored { values: keys, .. } = Stored::from_raw(keys)?;
+        for row in (0..batch.rows).filter(|&row| bit(rows, row)).collect::<Vec<_>>() {
+            if batch.dropped[row].is_some() || batch.held[row] {
+                continue;
+            }
+            let key = match keys.get(row) {
+                Some(Some(Value::Bytes(key))) => key.clone(),
+                Some(Some(Value::Text(key))) => key.clone().into_bytes(),
+                _ => return Err(format!("row {row} is held, and its key is null")),
+            };
+            host::hold(key, batch.row(row));
+            batch.held[row] = true;
+        }
+        Ok(())
+    }
+}
+
+/// A batch of held rows is the plugin's, and the test wants to see what becomes of it.
+impl Source for Rc<Lent> {
+    fn signal(&self) -> Signal {
+        (**self).signal()
+    }
+
+    fn rows(&self) -> usize {
+        (**self).rows()
+    }
+
+    fn read(&self, column: &str) -> Result<Column, String> {
+        (**self).read(column)
+    }
+
+    fn write(&self, column: &str, values: &Column) -> Result<(), String> {
+        (**self).write(column, values)
+    }
+
+    fn remove(&self, column: &str, rows: &[u8]) -> Result<(), String> {
+        (**self).remove(column, rows)
+    }
+
+    fn texts(&self, place: &str) -> Result<Text, String> {
+        (**self).texts(place)
+    }
+
+    fn replace_texts(&self, place: &str, replacements: &Text) -> Result<(), String> {
+        (**self).replace_texts(place, replacements)
+    }
+
+    fn places(&self) -> Vec<String> {
+        (**self).places()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), String> {
+        (**self).rename(from, to)
+    }
+
+    fn keep(&self, rows: &[u8], reason: &str) -> Result<(), String> {
+        (**self).keep(rows, reason)
+    }
+
+    fn hold(&self, rows: &[u8], keys: &Column) -> Result<(), String> {
+        (**self).hold(rows, keys)
+    }
 }
 
 impl Memory {
+    pub(crate) fn new(signal: Signal, rows: usize, columns: BTreeMap<String, Stored>) -> Self {
+        Self { signal, rows, columns, dropped: vec![None; rows], held: vec![false; rows] }
+    }
+
+    /// Whether the row goes on.
+    pub(crate) fn stays(&self, row: usize) -> bool {
+        self.dropped[row].is_none() && !self.held[row]
+    }
+
+    fn row(&self, row: usize) -> Self {
+        let one = |column: &Stored| Stored { values: vec![column.values[row].clone()], ..*column };
+        let columns = self.columns.iter().map(|(name, column)| (name.clone(), one(column)));
+        Self::new(self.signal, 1, columns.collect())
+    }
+
     /// The texts of a place in their order: of attributes the keys too.
     fn texts(&self, place: &str) -> Result<Vec<String>, String> {
         let mut found = BTreeSet::new();

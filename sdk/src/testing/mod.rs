@@ -30,7 +30,6 @@
 //! # }
 //! ```
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -134,7 +133,11 @@ impl TestBatch {
 #[derive(Clone, Debug)]
 pub struct Tested {
     batch: Memory,
-    effects: host::Effects,
+    emitted: Vec<(String, Value)>,
+    retracted: Vec<(String, Value)>,
+    released: Vec<Memory>,
+    counters: BTreeMap<String, u64>,
+    logs: Vec<(Level, String)>,
     state: BTreeMap<Vec<u8>, Vec<u8>>,
     read: Vec<String>,
 }
@@ -142,13 +145,30 @@ pub struct Tested {
 impl Tested {
     /// The rows that stay, by their numbers.
     pub fn kept(&self) -> Vec<usize> {
-        (0..self.batch.rows).filter(|&row| self.batch.dropped[row].is_none()).collect()
+        (0..self.batch.rows).filter(|&row| self.batch.stays(row)).collect()
     }
 
     /// The rows that go, by their numbers, each with the reason.
     pub fn dropped(&self) -> Vec<(usize, &str)> {
         let rows = self.batch.dropped.iter().enumerate();
         rows.filter_map(|(row, reason)| Some((row, reason.as_deref()?))).collect()
+    }
+
+    /// The rows that are held back, by their numbers.
+    pub fn held(&self) -> Vec<usize> {
+        (0..self.batch.rows).filter(|&row| self.batch.held[row]).collect()
+    }
+
+    /// The values of a column in the held rows that go on after this call, as JSON, in the order in which they were held.
+    pub fn released(&self, column: &str) -> Vec<Value> {
+        let rows = self.released.iter().flat_map(|batch| (0..batch.rows).map(move |row| (batch, row)));
+        let staying = rows.filter(|(batch, row)| batch.stays(*row));
+        staying.map(|(batch, row)| batch.columns.get(column).map_or(Value::Null, |values| values.json(row))).collect()
+    }
+
+    /// The reasons for which held rows are dropped by this call.
+    pub fn released_dropped(&self) -> Vec<&str> {
+        self.released.iter().flat_map(|batch| batch.dropped.iter().flatten().map(String::as_str)).collect()
     }
 
     /// The values of a column in all rows, as JSON (ids in hex); nulls where there is no such column.
@@ -176,17 +196,22 @@ impl Tested {
 
     /// The rows emitted into a table, as JSON objects.
     pub fn emitted(&self, table: &str) -> Vec<&Value> {
-        self.effects.emitted.iter().filter(|(name, _)| name == table).map(|(_, row)| row).collect()
+        self.emitted.iter().filter(|(name, _)| name == table).map(|(_, row)| row).collect()
+    }
+
+    /// The rows retracted from a table, as JSON objects.
+    pub fn retracted(&self, table: &str) -> Vec<&Value> {
+        self.retracted.iter().filter(|(name, _)| name == table).map(|(_, row)| row).collect()
     }
 
     /// What was added to a counter.
     pub fn counter(&self, name: &str) -> u64 {
-        self.effects.counters.get(name).copied().unwrap_or(0)
+        self.counters.get(name).copied().unwrap_or(0)
     }
 
     /// The messages, in their order.
     pub fn logs(&self) -> Vec<&str> {
-        self.effects.logs.iter().map(|(_, message)| message.as_str()).collect()
+        self.logs.iter().map(|(_, message)| message.as_str()).collect()
     }
 
     /// The messages of that level, `warn` for one.
@@ -197,7 +222,7 @@ impl Tested {
             Level::Warn => "warn",
             Level::Error => "error",
         };
-        let logs = self.effects.logs.iter().filter(|(one, _)| name(*one) == level);
+        let logs = self.logs.iter().filter(|(one, _)| name(*one) == level);
         logs.map(|(_, message)| message.as_str()).collect()
     }
 
@@ -208,10 +233,16 @@ impl Tested {
 }
 
 /// A configured plugin, called as Weir calls it: a failed call changes nothing.
-#[derive(Debug)]
 pub struct Plugin<P> {
     runtime: Runtime<P>,
-    state: BTreeMap<Vec<u8>, Vec<u8>>,
+    config: String,
+    kept: host::Kept,
+}
+
+impl<P> std::fmt::Debug for Plugin<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plugin({})", self.config)
+    }
 }
 
 impl<P: Processor + Identity> Plugin<P> {
@@ -221,7 +252,18 @@ impl<P: Processor + Identity> Plugin<P> {
     ///
     /// The mistakes that the plugin finds in it.
     pub fn configure(json: &str) -> Result<Self> {
-        Ok(Self { runtime: Runtime::configure(json)?, state: BTreeMap::new() })
+        Ok(Self { runtime: Runtime::configure(json)?, config: json.to_owned(), kept: host::Kept::default() })
+    }
+
+    /// A new instance takes the place of this one, as after a fault or a restart: it has the state and the held rows, and
+    /// nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As for [`configure`](Self::configure).
+    pub fn restart(&mut self) -> Result {
+        self.runtime = Runtime::configure(&self.config)?;
+        Ok(())
     }
 
     /// What the plugin says of itself.
@@ -247,8 +289,10 @@ impl<P: Processor + Identity> Plugin<P> {
     ///
     /// What the plugin answers.
     pub fn advance(&mut self, watermark: i64) -> Result<Tested> {
-        let tables = self.description().tables;
-        self.call(TestBatch::spans(), tables, Vec::new(), |runtime, _| runtime.advance(watermark).map_err(Error::new))
+        let description = self.description();
+        self.call(TestBatch::spans(), description.tables, description.writes, |runtime, _| {
+            runtime.advance(watermark).map_err(Error::new)
+        })
     }
 
     fn call(
@@ -258,14 +302,21 @@ impl<P: Processor + Identity> Plugin<P> {
         writes: Vec<raw::ColumnDeclaration>,
         call: impl FnOnce(&mut Runtime<P>, &Lent) -> Result,
     ) -> Result<Tested> {
-        let rows = batch.rows.unwrap_or(0);
-        let memory = Memory { signal: batch.signal, rows, columns: batch.columns, dropped: vec![None; rows] };
-        let lent = Lent { batch: RefCell::new(memory), writes, read: RefCell::default() };
-        host::set_state(self.state.clone());
-        let ((), effects) = host::call(tables, || call(&mut self.runtime, &lent))?;
-        self.state = host::state();
+        let memory = Memory::new(batch.signal, batch.rows.unwrap_or(0), batch.columns);
+        let lent = Lent::new(memory, writes.clone());
+        let ((), effects) = host::call(&mut self.kept, tables, writes, || call(&mut self.runtime, &lent))?;
+        let released = effects.released.iter().map(|lent| lent.batch.borrow().clone()).collect();
         let read = lent.read.into_inner().into_iter().collect();
-        Ok(Tested { batch: lent.batch.into_inner(), effects, state: self.state.clone(), read })
+        Ok(Tested {
+            batch: lent.batch.into_inner(),
+            emitted: effects.emitted,
+            retracted: effects.retracted,
+            released,
+            counters: effects.counters,
+            logs: effects.logs,
+            state: self.kept.state.clone(),
+            read,
+        })
     }
 }
 

@@ -1,0 +1,292 @@
+//! From memory to the disk: a batch of records is one write and one sync, and what does not fit begins a new segment.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::format::{BLOCK, Content, HEAD, Head, SegmentHead, payload_sum, record_bytes, segment_name};
+use super::{Lsn, Options};
+use crate::Error;
+use crate::files::{File, Files, failed, remove_if_there};
+
+/// Where a new segment is written before it gets its name, so that a segment with a name always has a whole header.
+const UNNAMED: &str = "segment.new";
+
+/// The folder of a log and what is known of it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) files: Arc<dyn Files>,
+    pub(super) options: Options,
+    /// The segments: the first LSN of each, and its length.
+    segments: Mutex<BTreeMap<Lsn, u64>>,
+}
+
+impl Folder {
+    pub(super) fn new(files: Arc<dyn Files>, options: Options, segments: BTreeMap<Lsn, u64>) -> Self {
+        Self { files, options, segments: Mutex::new(segments) }
+    }
+
+    pub(super) fn segments(&self) -> MutexGuard<'_, BTreeMap<Lsn, u64>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self, first: Lsn) -> PathBuf {
+        self.options.folder.join(segment_name(first))
+    }
+}
+
+/// Records in memory, as they will stand in the file but for what depends on the file.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    heads: Vec<Head>,
+    /// How many of the heads and bytes are durable.
+    done: (usize, usize),
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, head: Head, payload: &[u8]) {
+        self.bytes.reserve(record_bytes(payload.len() as u64) as usize + BLOCK as usize);
+        let end = self.bytes.len() + head.bytes() as usize;
+        self.bytes.resize(self.bytes.len() + HEAD, 0);
+        self.bytes.extend_from_slice(payload);
+        self.bytes.resize(end, 0);
+        self.heads.push(head);
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done.0 == self.heads.len()
+    }
+
+    /// What the records that are not durable take, from their heads to the last one's end.
+    pub(super) fn bytes_left(&self) -> u64 {
+        self.heads.get(self.done.0..).unwrap_or_default().iter().map(Head::bytes).sum()
+    }
+
+    /// Forgets everything but a little of the memory.
+    pub(super) fn clear(&mut self) {
+        const KEPT_BYTES_MAX: usize = 8 << 20;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
+        self.heads.clear();
+        self.heads.shrink_to(KEPT_BYTES_MAX / 256);
+        self.done = (0, 0);
+    }
+}
+
+/// Why a batch is not durable.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No segment could be begun. Nothing is lost, and it may work later.
+    Full(String),
+    /// What the disk has is not known any more.
+    Lost(Error),
+}
+
+/// What one sync made durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Synced {
+    /// Everything below is durable.
+    pub(super) durable: Lsn,
+    pub(super) records: u64,
+    /// What the records take.
+    pub(super) bytes: u64,
+    pub(super) took: Duration,
+}
+
+/// The segment that is written, and the batch that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    segment: Option<Segment>,
+    pub(super) batch: Batch,
+}
+
+impl Writer {
+    /// Makes the batch durable, telling after each sync what is. After [`Failure::Full`] it can be called again.
+    pub(super) fn write(&mut self, folder: &Folder, mut synced: impl FnMut(Synced)) -> Result<(), Failure> {
+        while let Some(head) = self.batch.heads.get(self.batch.done.0) {
+            let segment = match &mut self.segment {
+                Some(segment) if segment.has_room(head.bytes()) => segment,
+                full => full.insert(Segment::begin(folder, head.lsn, folder.options.segment_bytes, head.bytes())?),
+            };
+            let (records, bytes, durable) = segment.take(&mut self.batch);
+            let began = Instant::now();
+            segment.write(&mut self.batch, records, bytes).map_err(|error| segment.lost("cannot write", &error))?;
+            segment.sync()?;
+            self.batch.done.0 += records;
+            self.batch.done.1 += bytes;
+            synced(Synced { durable, records: records as u64, bytes: bytes as u64, took: began.elapsed() });
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Marks the end of a log in which everything is durable, so that the next start can tell that nothing is missing.
+    pub(super) fn seal(&mut self, next: Lsn) -> Result<(), Failure> {
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        segment.seal(next)?;
+        self.segment = None;
+        Ok(())
+    }
+}
+
+/// Writes records into a segment of their own, as long as they need, which is durable and sealed before it gets its name.
+pub(super) fn write_whole(folder: &Folder, first: Lsn, next: Lsn, batch: &mut Batch) -> Result<(), Failure> {
+    let needed = batch.bytes_left();
+    let mut segment = Segment::unnamed(folder, first, 0, needed)?;
+    let records = batch.heads.len();
+    let written = segment.write(batch, records, needed as usize);
+    written.map_err(|error| Failure::Full(failed("cannot write", &segment.path, &error).message().to_owned()))?;
+    segment.seal(next)?;
+    segment.name(folder)
+}
+
+/// A segment that is being written.
+#[derive(Debug)]
+struct Segment {
+    file: Box<dyn File>,
+    path: PathBuf,
+    head: SegmentHead,
+    /// Where the next commit is written, a multiple of a block.
+    offset: u64,
+}
+
+impl Segment {
+    /// Begins a segment: durable, with its name, when this returns.
+    fn begin(folder: &Folder, first: Lsn, bytes: u64, needed: u64) -> Result<Self, Failure> {
+        let mut segment = Self::unnamed(folder, first, bytes, needed)?;
+        segment.sync()?;
+        segment.name(folder)?;
+        Ok(segment)
+    }
+
+    /// A segment with space for so many bytes of records, without its name.
+    fn unnamed(folder: &Folder, first: Lsn, bytes: u64, needed: u64) -> Result<Self, Failure> {
+        // The header, the records, the seal.
+        let bytes = bytes.max(BLOCK + needed.next_multiple_of(BLOCK) + BLOCK);
+        let head = SegmentHead { salt: salt(folder.options.salt, first), first, bytes };
+        let unnamed = folder.options.folder.join(UNNAMED);
+        let made = || -> io::Result<Box<dyn File>> {
+            remove_if_there(&*folder.files, &unnamed)?;
+            let mut file = folder.files.create(&unnamed)?;
+            file.allocate(bytes)?;
+            file.write_all(&head.encode())?;
+            Ok(file)
+        };
+        match made() {
+            Ok(file) => Ok(Self { file, path: folder.path(first), head, offset: BLOCK }),
+            Err(error) => {
+                // What it took of the disk is given back; if that fails, the next attempt does it.
+                let _ = folder.files.remove(&unnamed);
+                let what = format!("cannot begin a segment of {bytes} bytes in");
+                Err(Failure::Full(failed(&what, &folder.options.folder, &error).message().to_owned()))
+            }
+        }
+    }
+
+    /// Gives a durable segment its name. One that had it holds nothing that this one does not.
+    fn name(&self, folder: &Folder) -> Result<(), Failure> {
+        let unnamed = folder.options.folder.join(UNNAMED);
+        if let Err(error) = folder.files.rename(&unnamed, &self.path) {
+            let _ = folder.files.remove(&unnamed);
+            return Err(Failure::Full(failed("cannot name the segment", &self.path, &error).message().to_owned()));
+        }
+        let synced = folder.files.sync_folder(&folder.options.folder);
+        synced.map_err(|error| self.lost("cannot bring to the disk the name of", &error))?;
+        folder.segments().insert(self.head.first, self.head.bytes);
+        Ok(())
+    }
+
+    /// Whether so many bytes of records fit, and a seal after them.
+    fn has_room(&self, bytes: u64) -> bool {
+        (self.offset + bytes).next_multiple_of(BLOCK) + BLOCK <= self.head.bytes
+    }
+
+    /// How many records of a batch fit, in how many bytes, and the LSN after them.
+    fn take(&self, batch: &mut Batch) -> (usize, usize, Lsn) {
+        let (mut records, mut bytes, mut next) = (0, 0, self.head.first);
+        for head in batch.heads.get(batch.done.0..).unwrap_or_default() {
+            if !self.has_room(bytes + head.bytes()) {
+                break;
+            }
+            records += 1;
+            bytes += head.bytes();
+            next = head.lsn + 1;
+        }
+        (records, bytes as usize, next)
+    }
+
+    /// Writes so many records of a batch, to the end of a block.
+    fn write(&mut self, batch: &mut Batch, records: usize, bytes: usize) -> io::Result<()> {
+        let (first, start) = batch.done;
+        let durable = batch.heads.get(first).map_or(self.head.first, |head| head.lsn);
+        let mut at = start;
+        for (number, head) in batch.heads.iter_mut().skip(first).take(records).enumerate() {
+            head.durable = durable;
+            head.is_last = number + 1 == records;
+            let record = batch.bytes.get_mut(at..).unwrap_or_default();
+            finish(record, head, self.head.salt);
+            at += head.bytes() as usize;
+        }
+        let padding = bytes.next_multiple_of(BLOCK as usize) - bytes;
+        if start + bytes == batch.bytes.len() {
+            // There is nothing behind: padding and records in one write.
+            batch.bytes.resize(start + bytes + padding, 0);
+            self.file.write_all(batch.bytes.get(start..).unwrap_or_default())?;
+        } else {
+            self.file.write_all(batch.bytes.get(start..start + bytes).unwrap_or_default())?;
+            self.file.write_all(&vec![0; padding])?;
+        }
+        self.offset += (bytes + padding) as u64;
+        Ok(())
+    }
+
+    fn seal(&mut self, next: Lsn) -> Result<(), Failure> {
+        let head = Head {
+            content: Content::Seal,
+            lsn: next,
+            durable: next,
+            received_ns: 0,
+            tenant: 0,
+            is_last: true,
+            payload_bytes: 0,
+        };
+        let mut record = vec![0; head.bytes() as usize];
+        finish(&mut record, &head, self.head.salt);
+        self.file.write_all(&record).map_err(|error| self.lost("cannot write", &error))?;
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<(), Failure> {
+        self.file.sync().map_err(|error| self.lost("cannot bring to the disk", &error))
+    }
+
+    fn lost(&self, what: &str, error: &io::Error) -> Failure {
+        let error = failed(what, &self.path, error);
+        Failure::Lost(Error::storage(format!(
+            "{}: the log cannot tell what the disk has, and nothing more is acknowledged; look at the disk, and start again",
+            error.message()
+        )))
+    }
+}
+
+/// Writes the head of a record and its checksums around the payload that is there already.
+fn finish(record: &mut [u8], head: &Head, salt: u64) {
+    let encoded = head.encode(salt);
+    let Some((front, rest)) = record.split_first_chunk_mut::<HEAD>() else { return };
+    *front = encoded;
+    let Some((payload, rest)) = rest.split_at_mut_checked(head.payload_bytes as usize) else { return };
+    if let Some(sum) = rest.first_chunk_mut::<4>() {
+        *sum = payload_sum(&encoded, payload).to_le_bytes();
+    }
+}
+
+/// The salt of a segment, another one for each: a finalizer of splitmix64 over both numbers.
+fn salt(seed: u64, first: Lsn) -> u64 {
+    let mut mixed = seed ^ first.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,507 @@
+//! The write-ahead log: what is acknowledged is in it, durably, until an epoch has it.
+//!
+//! Records get their LSNs in memory ([`Log::append`]); one thread makes everything that came meanwhile durable with one write
+//! and one sync ([group commit](Log::commit_pending)); who waits for an LSN is told ([`Log::durable`]). Segments below the
+//! position of an epoch are removed ([`Log::trim`]). A start reads what is left ([`Recovered`]). The bytes are described in
+//! `docs/log-format.md`.
+//!
+//! What holds: a record that was told to be durable is recovered with the same bytes, in order, once. A failed write or sync
+//! loses the log for good. Damage is an error that names the place, and never a shorter log.
+
+mod commit;
+mod format;
+mod inspect;
+mod options;
+mod quarantine;
+mod recover;
+mod reserve;
+mod stats;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::files::{Files, Lock, failed, make_folders};
+use crate::{Error, Result, Signal};
+use commit::{Batch, Failure, Folder, Synced, Writer};
+use format::{Content, Head, PAYLOAD_BYTES_MAX};
+
+pub use inspect::{SegmentReport, State as SegmentState, inspect};
+pub use options::{OnLost, Options};
+pub use quarantine::Quarantined;
+pub use recover::{Record, Recovered};
+pub use stats::Stats;
+
+/// The number of a record: 0, 1, 2 and so on, over the life of a log. As a position it means everything below.
+pub type Lsn = u64;
+
+/// A write-ahead log. Dropping it commits what is pending and closes it.
+#[derive(Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something is to be done for the thread.
+    work: Condvar,
+    /// More is durable, or nothing will be.
+    progress: Condvar,
+    /// The same, for tasks.
+    progress_seen: watch::Sender<Progress>,
+    /// Held during a commit.
+    writer: Mutex<Writer>,
+    /// What stands on the disk; none for a log in memory.
+    disk: Option<Disk>,
+}
+
+#[derive(Debug)]
+struct Disk {
+    folder: Folder,
+    other_bytes: AtomicU64,
+    reserve: Mutex<bool>,
+    _lock: Lock,
+}
+
+/// What waiters wait for.
+#[derive(Clone, Debug)]
+struct Progress {
+    durable: Lsn,
+    ended: Option<Error>,
+}
+
+#[derive(Debug)]
+struct State {
+    pending: Batch,
+    /// What records take that are not durable, those that are being written too.
+    pending_bytes: u64,
+    next: Lsn,
+    progress: Progress,
+    /// Why no segment can be begun at the moment.
+    full: Option<String>,
+    closing: bool,
+    closed: bool,
+    stats: Stats,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Everything that was pending when it began is durable.
+    All,
+    /// There is no space for another segment; records wait for it.
+    Waiting,
+}
+
+impl Log {
+    /// Opens the log in a folder, or makes one there. `from` is the position of the last committed epoch: what is below is not
+    /// needed any more, and the records from there on are [`Recovered`]. A log without records begins at `from`.
+    ///
+    /// Errors are of the kind storage: a folder that another process uses, damage, a disk without space for the last records.
+    pub fn open(files: Arc<dyn Files>, options: Options, from: Lsn) -> Result<(Self, Recovered)> {
+        options.check()?;
+        make_folders(&*files, &options.folder)?;
+        let lock = files.lock(&options.folder).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => Error::storage(error.to_string()),
+            _ => failed("cannot lock the folder", &options.folder, &error),
+        })?;
+        let background = options.background;
+        let found = recover::find(&files, options, from)?;
+        let reserve = Mutex::new(reserve::take(&found.folder)?);
+        let disk = Disk { folder: found.folder, other_bytes: AtomicU64::new(0), reserve, _lock: lock };
+        let log = Self::new(Some(disk), found.next);
+        if background {
+            log.start()?;
+        }
+        Ok((log, found.recovered))
+    }
+
+    /// A log that has LSNs only: everything is durable at once and gone with the process. It begins at `from`.
+    pub fn memory(from: Lsn) -> Self {
+        Self::new(None, from)
+    }
+
+    fn new(disk: Option<Disk>, next: Lsn) -> Self {
+        let progress = Progress { durable: next, ended: None };
+        let state = State {
+            pending: Batch::default(),
+            pending_bytes: 0,
+            next,
+            progress: progress.clone(),
+            full: None,
+            closing: false,
+            closed: false,
+            stats: Stats::default(),
+        };
+        let shared = Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            progress_seen: watch::Sender::new(progress),
+            writer: Mutex::new(Writer::default()),
+            disk,
+        };
+        Self { shared: Arc::new(shared), thread: Mutex::new(None) }
+    }
+
+    fn start(&self) -> Result<()> {
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name("weir-log".to_owned()).spawn(move || shared.run());
+        let thread = thread.map_err(|error| Error::overload(format!("cannot start the thread weir-log: {error}")))?;
+        *lock(&self.thread) = Some(thread);
+        Ok(())
+    }
+
+    /// Gives a record the next LSN and keeps a copy of it, to be made durable. It fails once the log is lost or closed, and for
+    /// a payload of more than 1 GiB, which is an error of the kind data.
+    pub fn append(&self, signal: Signal, received_ns: i64, payload: &[u8]) -> Result<Lsn> {
+        if payload.len() as u64 > PAYLOAD_BYTES_MAX {
+            return Err(Error::data(format!(
+                "a record of {} bytes is larger than the log takes, {PAYLOAD_BYTES_MAX} bytes: send less at once",
+                payload.len()
+            )));
+        }
+        let mut state = lock(&self.shared.state);
+        if let Some(error) = &state.progress.ended {
+            return Err(error.clone());
+        }
+        let lsn = state.next;
+        state.next += 1;
+        state.stats.records += 1;
+        state.stats.payload_bytes += payload.len() as u64;
+        if self.shared.disk.is_none() {
+            state.progress.durable = state.next;
+            return Ok(lsn);
+        }
+        let head = Head {
+            content: Content::Payload(signal),
+            lsn,
+            durable: lsn,
+            received_ns,
+            tenant: 0,
+            is_last: false,
+            payload_bytes: payload.len() as u32,
+        };
+        state.pending.push(head, payload);
+        state.pending_bytes += head.bytes();
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(lsn)
+    }
+
+    /// Whether so many bytes more may be taken: asked before a request is decoded. A refusal is of the kind overload, so that the
+    /// sender comes again.
+    pub fn admit(&self, bytes: u64) -> Result<()> {
+        let Some(disk) = &self.shared.disk else { return Ok(()) };
+        let options = &disk.folder.options;
+        let state = lock(&self.shared.state);
+        if let Some(error) = &state.progress.ended {
+            return Err(error.clone());
+        }
+        if let Some(full) = &state.full {
+            return Err(Error::overload(format!("the log waits for space on the disk: {full}")));
+        }
+        if state.pending_bytes >= options.pending_bytes_max {
+            return Err(Error::overload(format!(
+                "{} bytes wait to be brought to the disk, and log.pending_bytes_max is {}: the disk is slow, send again later",
+                state.pending_bytes, options.pending_bytes_max
+            )));
+        }
+        drop(state);
+        let used = disk.used_bytes();
+        if used >= options.disk_soft_bytes {
+            return Err(Error::overload(format!(
+                "the log and the staged files have {used} bytes on the disk, and log.disk_soft_bytes is {}: send again later",
+                options.disk_soft_bytes
+            )));
+        }
+        if used.saturating_add(bytes) > options.disk_hard_bytes {
+            return Err(Error::overload(format!(
+                "{bytes} bytes more would bring the log and the staged files from {used} bytes over log.disk_hard_bytes, \
+                 {}: send less at once, or again later",
+                options.disk_hard_bytes
+            )));
+        }
+        Ok(())
+    }
+
+    /// Sets how many bytes other files of the same store take on the disk, which count towards its limits.
+    pub fn set_other_bytes(&self, bytes: u64) {
+        if let Some(disk) = &self.shared.disk {
+            disk.other_bytes.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Blocks until a record is durable, or never will be.
+    pub fn wait_durable(&self, lsn: Lsn) -> Result<()> {
+        let state = lock(&self.shared.state);
+        let waiting = |state: &mut State| state.progress.is_open_at(lsn);
+        let state = self.shared.progress.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        state.progress.outcome(lsn)
+    }
+
+    /// Ends when a record is durable, or never will be. Dropping it changes nothing.
+    pub fn durable(&self, lsn: Lsn) -> impl Future<Output = Result<()>> + Send + use<> {
+        let now = lock(&self.shared.state).progress.clone();
+        let mut seen = self.shared.progress_seen.subscribe();
+        async move {
+            if !now.is_open_at(lsn) {
+                return now.outcome(lsn);
+            }
+            let changed = seen.wait_for(|progress| !progress.is_open_at(lsn)).await;
+            let gone = |_| Error::bug("the log ended and told nobody");
+            changed.map_err(gone)?.outcome(lsn)
+        }
+    }
+
+    /// Makes everything durable that is pending now. The thread does this all the time; without it, this must be called.
+    pub fn commit_pending(&self) -> Result<Committed> {
+        self.shared.commit()
+    }
+
+    /// Removes the segments of which every record is below a position, and makes that durable. The segment that is written stays.
+    pub fn trim(&self, below: Lsn) -> Result<()> {
+        let Some(disk) = &self.shared.disk else { return Ok(()) };
+        let folder = &disk.folder;
+        let firsts: Vec<Lsn> = folder.segments().keys().copied().collect();
+        let old: Vec<Lsn> = firsts.windows(2).filter(|pair| pair[1] <= below).map(|pair| pair[0]).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        for first in old {
+            let path = folder.path(first);
+            let removed = crate::files::remove_if_there(&*folder.files, &path);
+            removed.map_err(|error| failed("cannot remove the segment", &path, &error))?;
+            folder.segments().remove(&first);
+        }
+        folder.files.sync_folder(&folder.options.folder).map_err(|error| {
+            // It may have been about the name of a new segment.
+            let error = failed("cannot bring to the disk the folder", &folder.options.folder, &error);
+            self.shared.lose(error.clone());
+            error
+        })
+    }
+
+    /// The LSN that the next record gets.
+    pub fn next_lsn(&self) -> Lsn {
+        lock(&self.shared.state).next
+    }
+
+    /// Everything below is durable.
+    pub fn durable_lsn(&self) -> Lsn {
+        lock(&self.shared.state).progress.durable
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> Stats {
+        let state = lock(&self.shared.state);
+        let mut stats =
+            Stats { pending_bytes: state.pending_bytes, is_full: state.full.is_some(), ..state.stats.clone() };
+        drop(state);
+        if let Some(disk) = &self.shared.disk {
+            let segments = disk.folder.segments();
+            stats.segments = segments.len() as u64;
+            stats.segment_bytes = segments.values().sum();
+            drop(segments);
+            stats.has_reserve = *lock(&disk.reserve);
+        }
+        stats
+    }
+
+    /// Takes the reserve again, if there is space; whether it is there.
+    pub fn take_reserve(&self) -> Result<bool> {
+        self.shared.disk.as_ref().map_or(Ok(false), |disk| {
+            let mut reserve = lock(&disk.reserve);
+            *reserve = *reserve || reserve::take(&disk.folder)?;
+            Ok(*reserve)
+        })
+    }
+
+    /// Gives the reserve up, so that what must be written to drain the log finds space; whether there was one.
+    pub fn release_reserve(&self) -> Result<bool> {
+        self.shared.disk.as_ref().map_or(Ok(false), |disk| {
+            let mut reserve = lock(&disk.reserve);
+            *reserve = false;
+            reserve::release(&disk.folder)
+        })
+    }
+
+    /// Commits what is pending, marks the end and refuses everything from then on. An error says what is not durable.
+    pub fn close(&self) -> Result<()> {
+        lock(&self.shared.state).closing = true;
+        self.shared.work.notify_all();
+        if let Some(thread) = lock(&self.thread).take() {
+            // A thread that panicked leaves records that are not durable, which is told below.
+            let _ = thread.join();
+        }
+        self.shared.close()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`. What is not durable was not acknowledged.
+        let _ = self.close();
+    }
+}
+
+impl Shared {
+    /// What the thread does.
+    fn run(&self) {
+        loop {
+            let mut state = lock(&self.state);
+            if let (Some(disk), true) = (&self.disk, state.full.is_some()) {
+                let pause = disk.folder.options.full_pause;
+                let waited = self.work.wait_timeout_while(state, pause, |state| !state.closing);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let idle = |state: &mut State| state.pending.is_done() && state.full.is_none();
+            let waited = self.work.wait_while(state, |state| idle(state) && !state.closing);
+            let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+            let closing = state.closing;
+            if closing && idle(&mut state) {
+                return;
+            }
+            drop(state);
+            match self.commit() {
+                Ok(Committed::All) => {}
+                Ok(Committed::Waiting) if !closing => {}
+                Ok(Committed::Waiting) | Err(_) => return,
+            }
+        }
+    }
+
+    fn commit(&self) -> Result<Committed> {
+        let Some(disk) = &self.disk else { return Ok(Committed::All) };
+        let mut writer = lock(&self.writer);
+        // What found no space comes first.
+        let rounds = if writer.batch.is_done() { 1 } else { 2 };
+        for _ in 0..rounds {
+            {
+                let mut state = lock(&self.state);
+                if let Some(error) = &state.progress.ended {
+                    return Err(error.clone());
+                }
+                if writer.batch.is_done() {
+                    std::mem::swap(&mut state.pending, &mut writer.batch);
+                }
+            }
+            match writer.write(&disk.folder, |synced| self.publish(synced)) {
+                Ok(()) => {}
+                Err(Failure::Full(message)) => {
+                    lock(&self.state).full = Some(message);
+                    return Ok(Committed::Waiting);
+                }
+                Err(Failure::Lost(error)) => {
+                    drop(writer);
+                    self.lose(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Committed::All)
+    }
+
+    /// Tells waiters what a sync made durable.
+    fn publish(&self, synced: Synced) {
+        let mut state = lock(&self.state);
+        state.progress.durable = synced.durable;
+        // What waited for a segment has one.
+        state.full = None;
+        state.pending_bytes = state.pending_bytes.saturating_sub(synced.bytes);
+        state.stats.synced(&synced);
+        self.progress_seen.send_replace(state.progress.clone());
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Nothing is acknowledged any more.
+    fn lose(&self, error: Error) {
+        if self.finish(error.clone())
+            && let Some(disk) = &self.disk
+        {
+            (disk.folder.options.on_lost)(&error);
+        }
+    }
+
+    /// Ends the log for all who use it; whether it had not ended before.
+    fn finish(&self, error: Error) -> bool {
+        let mut state = lock(&self.state);
+        if state.progress.ended.is_some() {
+            return false;
+        }
+        state.progress.ended = Some(error);
+        self.progress_seen.send_replace(state.progress.clone());
+        drop(state);
+        self.progress.notify_all();
+        self.work.notify_all();
+        true
+    }
+
+    fn close(&self) -> Result<()> {
+        {
+            let mut state = lock(&self.state);
+            if std::mem::replace(&mut state.closed, true) {
+                return Ok(());
+            }
+            if let Some(error) = &state.progress.ended {
+                return Err(error.clone());
+            }
+        }
+        let committed = self.commit()?;
+        if committed == Committed::All {
+            let (next, durable) = {
+                let state = lock(&self.state);
+                (state.next, state.progress.durable)
+            };
+            if next == durable
+                && let Err(Failure::Lost(error)) = lock(&self.writer).seal(next)
+            {
+                self.lose(error.clone());
+                return Err(error);
+            }
+        }
+        let state = lock(&self.state);
+        let left = state.next - state.progress.durable;
+        drop(state);
+        self.finish(Error::overload("the log is closed: send again later"));
+        if left > 0 {
+            return Err(Error::storage(format!(
+                "the log was closed while {left} records waited for space on the disk"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn is_open_at(&self, lsn: Lsn) -> bool {
+        self.durable <= lsn && self.ended.is_none()
+    }
+
+    fn outcome(&self, lsn: Lsn) -> Result<()> {
+        match &self.ended {
+            Some(error) if self.durable <= lsn => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Disk {
+    fn used_bytes(&self) -> u64 {
+        let log: u64 = self.folder.segments().values().sum();
+        log.saturating_add(self.other_bytes.load(Ordering::Relaxed))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,121 @@
+//! The end of an epoch: a cut through the stream at a position of the log, and the commit of all that lies before it.
+
+use super::coalesce::Cut;
+use super::{NOT_REPLAYING, Shared};
+use crate::write::Along;
+use crate::{Result, chain};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// How many epochs may pass without one that ends before requests should go elsewhere.
+const OVERDUE: u32 = 3;
+
+impl Shared {
+    /// Ends the epoch: every row that was accepted before the call is in a published file after it, and the log is shorter by
+    /// them. What an earlier call could not complete is completed first.
+    ///
+    /// # Errors
+    ///
+    /// `Storage` where the disk or the object store does not take a file. Nothing is lost; the next call goes on.
+    pub(super) fn end_epoch(&self) -> Result<()> {
+        self.noted(self.commit().and_then(|()| self.publish()))
+    }
+
+    /// Commits the epoch: from then on the next start publishes its files, if this process does not.
+    pub(super) fn commit_epoch(&self) -> Result<()> {
+        self.noted(self.commit())
+    }
+
+    /// Publishes what is committed, and lets go of the log up to there.
+    pub(super) fn publish(&self) -> Result<()> {
+        self.writer.publish()?;
+        self.log.set_other_bytes(self.writer.pending().staged_bytes);
+        self.log.trim(self.writer.published_position())
+    }
+
+    fn commit(&self) -> Result<()> {
+        let _one = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refuse_if_lost()?;
+        self.writer.commit()?;
+        if !self.has_news() {
+            return Ok(());
+        }
+        let cut = self.coalescer.cut(&self.queue, || self.position());
+        self.queue.settle();
+        let rotated = self.rotate(cut);
+        self.queue.resume();
+        rotated?;
+        self.commit_rotated(cut)
+    }
+
+    /// The last epoch, with no worker left that could add to it.
+    pub(super) fn end_last_epoch(&self) -> Result<()> {
+        let _one = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = || {
+            self.refuse_if_lost()?;
+            self.writer.commit()?;
+            if self.has_news() {
+                let cut = Cut { position: self.position(), watermark: self.queue.watermark() };
+                self.rotate(cut)?;
+                self.commit_rotated(cut)?;
+            }
+            self.publish()
+        };
+        self.noted(end())
+    }
+
+    /// The position up to which records have entered.
+    fn position(&self) -> u64 {
+        match self.replaying.load(Relaxed) {
+            NOT_REPLAYING => self.log.next_lsn(),
+            position => position,
+        }
+    }
+
+    /// Whether something has happened since the last cut.
+    pub(super) fn has_news(&self) -> bool {
+        self.writer.has_open_rows() || self.position() > self.writer.recorded_position()
+    }
+
+    /// Takes what the commit is made of: rows and state, as they are between two batches.
+    fn rotate(&self, cut: Cut) -> Result<()> {
+        let whole = self.writer.wants_whole_state();
+        let kept = self.chain.kept(whole)?;
+        let state = (whole || !kept.is_empty()).then(|| chain::encode_kept(&kept));
+        self.writer.rotate(Along { position: cut.position, watermark: cut.watermark, state, whole });
+        Ok(())
+    }
+
+    fn commit_rotated(&self, cut: Cut) -> Result<()> {
+        // No record may be in an epoch before it is in the log: an epoch that is ahead of it would hide a hole.
+        if let Some(last) = cut.position.checked_sub(1).filter(|_| self.replaying.load(Relaxed) == NOT_REPLAYING) {
+            self.log.wait_durable(last)?;
+        }
+        let committed = self.writer.commit();
+        // A full disk: what was kept free for this moment is given up, and taken again when there is room.
+        let committed = match committed {
+            Err(error) if super::housekeeping::passes(&error) && self.log.release_reserve()? => self.writer.commit(),
+            committed => committed,
+        };
+        committed?;
+        self.epochs.fetch_add(1, Relaxed);
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.log.take_reserve().map(drop)
+    }
+
+    fn refuse_if_lost(&self) -> Result<()> {
+        self.failure.lost().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    fn noted(&self, ended: Result<()>) -> Result<()> {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().err().cloned();
+        ended
+    }
+
+    /// How long no epoch has ended though there was something to write, if that is too long.
+    pub(super) fn overdue(&self) -> Option<Duration> {
+        let since = self.ended.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        (since > self.config.write.epoch * OVERDUE && self.writer.pending().rows > 0).then_some(since)
+    }
+}
