@@ -336,8 +336,7 @@ fn check_amounts(config: &Config, mistakes: &mut Vec<Error>) {
             mistakes.push(Error::at(key, format!("{value}, expected at least {least}")));
         }
     }
-    for (key, severity) in
-        [("severity_down", &config.severity_down), ("severity_degraded", &config.severity_degraded)]
+    for (key, severity) in [("severity_down", &config.severity_down), ("severity_degraded", &config.severity_degraded)]
     {
         if !["sev1", "sev2", "sev3", "sev4", "sev5"].contains(&severity.as_str()) {
             mistakes.push(Error::at(key, format!("\"{severity}\", expected sev1 to sev5")));

@@ -123,9 +123,7 @@ fn continued(rules: &Rules, derived: &[Derived]) -> Vec<Derived> {
     let mut all: Vec<Derived> = Vec::with_capacity(derived.len());
     for next in derived {
         match all.last_mut() {
-            Some(last)
-                if last.kind == next.kind && last.mitigated.is_some_and(|end| next.started - end < within) =>
-            {
+            Some(last) if last.kind == next.kind && last.mitigated.is_some_and(|end| next.started - end < within) => {
                 last.mitigated = next.mitigated;
                 last.flaps += next.flaps + 1;
             }
@@ -250,7 +248,9 @@ fn recur(incidents: &mut [Incident], settings: &Settings) {
     let within = i64::from(settings.recurrence_s) * 1_000_000_000;
     for index in 0..incidents.len() {
         let (before, rest) = incidents.split_at_mut(index);
-        let Some(this) = rest.first_mut().filter(|this| this.counts() && this.recurrence_of.is_none()) else { continue };
+        let Some(this) = rest.first_mut().filter(|this| this.counts() && this.recurrence_of.is_none()) else {
+            continue;
+        };
         let earlier = before.iter().filter(|other| other.counts() && other.fingerprint == this.fingerprint);
         let earlier = earlier.filter_map(|other| Some((other.over()?, &other.id)));
         let earlier = earlier.filter(|(over, _)| (0..=within).contains(&(this.first - over)));

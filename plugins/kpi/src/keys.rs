@@ -81,8 +81,7 @@ impl Services {
         let mut out = Out::default();
         out.text(namespace).text(service).text(environment);
         let owned = |text: &str| text.to_owned();
-        let key =
-            ServiceKey { namespace: owned(namespace), service: owned(service), environment: owned(environment) };
+        let key = ServiceKey { namespace: owned(namespace), service: owned(service), environment: owned(environment) };
         let id = self.add(key);
         NAMES.put(&id, &out.0)?;
         Ok(id)

@@ -66,7 +66,8 @@ impl Hand {
 impl Processor for Kpi {
     type Config = Config;
     const SIGNALS: Signals = Signals::ALL;
-    const SUMMARY: &'static str = "Availability, incidents, MTTD, MTTA, MTTM and MTTR of every service, by hour and day";
+    const SUMMARY: &'static str =
+        "Availability, incidents, MTTD, MTTA, MTTM and MTTR of every service, by hour and day";
     const STATEFUL: bool = true;
 
     fn new(config: Config) -> Result<Self> {

@@ -212,11 +212,8 @@ impl Service<'_> {
 
     /// The rows of changes and alerts.
     fn told(&self, record: &mut Record, incidents: &[Incident], changes: &[ChangeRow]) -> Result<u64> {
-        let bare = |time: i64, id: &str| ChangeRow {
-            change_id: id.to_owned(),
-            time: Timestamp(time),
-            ..ChangeRow::default()
-        };
+        let bare =
+            |time: i64, id: &str| ChangeRow { change_id: id.to_owned(), time: Timestamp(time), ..ChangeRow::default() };
         let rows = changes.iter().map(|row| (row.time.0, row.change_id.clone(), row.clone()));
         let sent = record.published.sync(Table::Changes, (i64::MIN, i64::MAX), rows, bare)?;
         let alerts = self.told.alerts.iter().flat_map(|(id, facts)| facts.occurrences(id));
@@ -257,7 +254,8 @@ impl Service<'_> {
             sums
         };
         let of_hours = starts(&found, hours, from(rules.hour), rules.hour, self.until);
-        let of_hours: Vec<_> = of_hours.map(|start| found.window(start, rules.hour, &sums(start, rules.hour))).collect();
+        let of_hours: Vec<_> =
+            of_hours.map(|start| found.window(start, rules.hour, &sums(start, rules.hour))).collect();
         let first_day = if all { record.days.first().map_or(kept, |day| day.start.min(kept)) } else { from(rules.day) };
         let known: Vec<Hour> = record.days.iter().chain(hours).cloned().collect();
         let of_days = starts(&found, &known, first_day, rules.day, self.until);

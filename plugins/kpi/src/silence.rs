@@ -43,7 +43,8 @@ impl Silences {
     pub(crate) fn load() -> Result<Self> {
         let Some(bytes) = SILENCES.get(&()) else { return Ok(Self::default()) };
         let entries = In(&bytes).list(|bytes| Some((bytes.i()?, [bytes.i()?, bytes.i()?])));
-        let entries = entries.ok_or_else(|| Error::new("the count of silent services cannot be read: discard the state"))?;
+        let entries =
+            entries.ok_or_else(|| Error::new("the count of silent services cannot be read: discard the state"))?;
         Ok(Self { steps: entries.into_iter().collect(), changed: false })
     }
 

@@ -186,8 +186,7 @@ pub(crate) struct Timeline {
 impl Timeline {
     /// The slot of that number; an empty one where there is none.
     pub(crate) fn at(&self, slot: i64) -> &Slot {
-        const EMPTY: &Slot =
-            &Slot { sources: [Counts::NONE; 3], probes: [0, 0], unchecked: false };
+        const EMPTY: &Slot = &Slot { sources: [Counts::NONE; 3], probes: [0, 0], unchecked: false };
         usize::try_from(slot - self.first).ok().and_then(|index| self.slots.get(index)).unwrap_or(EMPTY)
     }
 

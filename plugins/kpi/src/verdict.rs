@@ -63,7 +63,11 @@ pub(crate) fn verdict(rules: &Rules, slots: &Timeline, at: i64, source: Source) 
     let basis = if source == Source::Spans { Basis::Spans } else { Basis::Metrics };
     let (traffic, probe) = (of_traffic(rules, slots, at, source), of_probes(rules, slots, at));
     // They disagree: the worse wins. They agree: traffic is what users saw.
-    if probe > traffic { (probe, Basis::Probe) } else { (traffic, if traffic == Verdict::NoData { Basis::None } else { basis }) }
+    if probe > traffic {
+        (probe, Basis::Probe)
+    } else {
+        (traffic, if traffic == Verdict::NoData { Basis::None } else { basis })
+    }
 }
 
 /// From the smallest trailing window with enough requests.
@@ -97,7 +101,11 @@ fn of_probes(rules: &Rules, slots: &Timeline, at: i64) -> Verdict {
     // Of a check of which only a part has come, one of the two may be below nothing.
     let numbers = |slot: &Slot| slot.probes.map(|count| count.cast_signed().max(0));
     let Some([good, bad]) = probed.map(numbers) else { return Verdict::NoData };
-    if bad as f64 >= rules.config.probe_bad_ratio * (good + bad) as f64 && bad > 0 { Verdict::Bad } else { Verdict::Good }
+    if bad as f64 >= rules.config.probe_bad_ratio * (good + bad) as f64 && bad > 0 {
+        Verdict::Bad
+    } else {
+        Verdict::Good
+    }
 }
 
 #[cfg(test)]

@@ -189,9 +189,8 @@ impl Found<'_> {
     }
 
     fn of_changes(&self, from: i64, to: i64, row: &mut HourRow) {
-        let completed = self.changes.iter().filter(|change| {
-            (from..to).contains(&ended(change)) && change.failed.is_some()
-        });
+        let completed =
+            self.changes.iter().filter(|change| (from..to).contains(&ended(change)) && change.failed.is_some());
         let completed: Vec<&ChangeRow> = completed.collect();
         row.changes = completed.len() as u64;
         row.changes_failed = completed.iter().filter(|change| change.failed == Some(true)).count() as u64;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::config::Config;
 use crate::codec::{In, Out};
+use crate::config::Config;
 use crate::machine::{Derived, Kind};
 use crate::slots::{ONE, Slot};
 
@@ -125,8 +125,7 @@ fn the_intervals_join_and_are_those_of_the_sums() {
     let history = whole(&golden());
     assert!(history.intervals.windows(2).all(|pair| pair[0].to == pair[1].from));
     for state in State::ALL {
-        let slots: i64 =
-            history.intervals.iter().filter(|one| one.state == state).map(|one| one.to - one.from).sum();
+        let slots: i64 = history.intervals.iter().filter(|one| one.state == state).map(|one| one.to - one.from).sum();
         assert_eq!(slots as u64, total(&history).of(state), "{}", state.name());
     }
 }

@@ -129,7 +129,8 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
         let hash = mix(columns.series(row, name.get(row).unwrap_or_default()), u64::from(service));
         let hash = mix(hash, temporality as u64);
         let of = Series { hash, service, source, bad, temporality };
-        let point = Point { time, start: start.get(row).filter(|start| *start < time), count: requests.get(row).unwrap_or(0) };
+        let point =
+            Point { time, start: start.get(row).filter(|start| *start < time), count: requests.get(row).unwrap_or(0) };
         let entry = series.entry((hash, Point::hour(time))).or_insert_with(|| (of, Vec::new()));
         entry.1.push(point);
     }

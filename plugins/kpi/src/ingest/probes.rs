@@ -21,7 +21,8 @@ pub(crate) fn probes(rules: &Rules, services: &mut Services, store: &mut Store, 
     if rows.is_empty() {
         return Ok(());
     }
-    let (time, attributes, instance) = (batch.i64("time")?, batch.text("attributes")?, batch.text("service_instance_id")?);
+    let (time, attributes, instance) =
+        (batch.i64("time")?, batch.text("attributes")?, batch.text("service_instance_id")?);
     let (double, int) = (batch.f64("value_double")?, batch.i64("value_int")?);
     let class = batch.any_as_text("attributes.http.status_class")?;
     let mut by_service = ByService::new(batch)?;

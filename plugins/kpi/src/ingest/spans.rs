@@ -169,12 +169,7 @@ impl Latencies {
 }
 
 /// Adds requests to their slots, each once.
-fn count_requests(
-    rules: &Rules,
-    store: &mut Store,
-    groups: &[(ServiceId, i64)],
-    mut requests: Vec<Request>,
-) -> Result {
+fn count_requests(rules: &Rules, store: &mut Store, groups: &[(ServiceId, i64)], mut requests: Vec<Request>) -> Result {
     requests.sort_unstable_by_key(|request| (request.group, request.id));
     for of_group in requests.chunk_by(|one, other| one.group == other.group) {
         let Some(&(service, slot)) = of_group.first().and_then(|request| groups.get(request.group as usize)) else {
