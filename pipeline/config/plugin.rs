@@ -18,7 +18,7 @@ use crate::{Error, Result, Signal};
 pub(super) use read::read_chain;
 
 /// The plugins that are part of Weir: what `use` can name.
-pub const SHIPPED: [&str; 3] = ["enrich", "sample", "redact"];
+pub const SHIPPED: [&str; 6] = ["enrich", "sample", "redact", "kpi", "utilization", "tail-sample"];
 
 /// The largest file that a plugin can be granted, in bytes.
 const GRANTED_BYTES_MAX: u64 = 16 * MIB;
@@ -27,7 +27,7 @@ pub(super) static SECTION: Section = Section {
     path: "plugin",
     header: "[[plugin]]",
     keys: &[
-        Key::unset("use", "\"sample\"", "a shipped plugin: \"enrich\", \"sample\" or \"redact\""),
+        Key::unset("use", "\"sample\"", "a shipped plugin: \"enrich\", \"sample\", \"redact\", \"kpi\", \"utilization\" or \"tail-sample\""),
         Key::unset("path", "\"./mine.wasm\"", "a plugin of your own, instead of `use`; relative to this file"),
         Key::unset("name", "\"sample-shop\"", "what it is called; not set: `use`, or the file's name without `.wasm`"),
         Key::unset("signals", "[\"spans\"]", "of \"spans\", \"logs\" and \"metrics\"; not set: all that it takes"),

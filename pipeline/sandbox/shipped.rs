@@ -6,6 +6,9 @@ pub fn shipped(name: &str) -> Option<&'static [u8]> {
         "enrich" => include_bytes!("../../plugins/enrich/enrich.wasm"),
         "redact" => include_bytes!("../../plugins/redact/redact.wasm"),
         "sample" => include_bytes!("../../plugins/sample/sample.wasm"),
+        "kpi" => include_bytes!("../../plugins/kpi/kpi.wasm"),
+        "utilization" => include_bytes!("../../plugins/utilization/utilization.wasm"),
+        "tail-sample" => include_bytes!("../../plugins/tail-sample/tail-sample.wasm"),
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use super::{Config, HOUR_NS, HOUR_SLOTS, History, Objective, RuleName, SLOT_NS, 
 
 /// Service level objectives: what was promised and kept in an hour of a service, what is left of the error budget, how
 /// fast it burns, and whether that calls somebody. Ask for several hours by sums of good and valid, never by averages.
-#[derive(Clone, Debug, PartialEq, Row)]
+#[derive(Clone, Debug, Default, PartialEq, Row)]
 #[row(
     table = "slo",
     mode = "upsert",

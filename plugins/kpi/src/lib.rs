@@ -1,0 +1,201 @@
+//! MTTD, MTTA, MTTM, MTTR, uptime, availability and incidents, from the signals themselves and from what tools say.
+//!
+//! Batches become slots of 10 s by service ([`ingest`]), events become facts. All else is a pure function of those and of
+//! the configuration: the watermark makes it be evaluated anew from where something has changed ([`evaluate`]), and rows
+//! that have changed go out ([`publish`]). So late, shuffled and repeated input ends in the same rows.
+
+mod codec;
+mod config;
+mod evaluate;
+mod history;
+mod incidents;
+mod ingest;
+mod intervals;
+mod keys;
+#[allow(dead_code, unused_imports, reason = "it says more of facts than the tables show")]
+mod lifecycle;
+mod machine;
+mod objectives;
+mod points;
+mod publish;
+mod service;
+mod silence;
+#[allow(dead_code, unused_imports, reason = "edges are for whoever shows single alerts")]
+mod slo;
+mod slots;
+mod statistics;
+mod store;
+mod tables;
+mod verdict;
+mod windows;
+
+use weir_sdk::prelude::*;
+
+use config::{Config, Rules};
+use ingest::{SERVICE_COLUMNS, events, metrics, probes, spans};
+use keys::{ServiceId, Services};
+use lifecycle::{AlertRow, ChangeRow, MaintenanceFacts};
+use service::World;
+use silence::Silences;
+use slo::SloRow;
+use slots::BLOCK_S;
+use store::{Dirty, Store};
+use tables::{AvailabilityRow, DayRow, HourRow, IncidentRow};
+
+/// The plugin.
+struct Kpi {
+    rules: Rules,
+    /// What is at hand of the state; nothing after a call that failed.
+    hand: Option<Hand>,
+}
+
+/// What is at hand of the state.
+struct Hand {
+    services: Services,
+    store: Store,
+    maintenance: Option<Vec<MaintenanceFacts>>,
+    silences: Silences,
+}
+
+impl Hand {
+    fn load() -> Result<Self> {
+        Ok(Self { services: Services::load()?, store: Store::load()?, maintenance: None, silences: Silences::load()? })
+    }
+}
+
+impl Processor for Kpi {
+    type Config = Config;
+    const SIGNALS: Signals = Signals::ALL;
+    const SUMMARY: &'static str =
+        "Availability, incidents, MTTD, MTTA, MTTM and MTTR of every service, by hour and day";
+    const STATEFUL: bool = true;
+
+    fn new(config: Config) -> Result<Self> {
+        Ok(Self { rules: Rules::new(config)?, hand: None })
+    }
+
+    fn describe(&self, plugin: &mut Description) {
+        let columns = spans::COLUMNS.iter().chain(&metrics::COLUMNS).chain(&probes::COLUMNS).chain(&events::COLUMNS);
+        let columns: std::collections::BTreeSet<&str> = columns.chain(&SERVICE_COLUMNS).copied().collect();
+        plugin.reads(columns);
+        for key in lifecycle::ATTRIBUTES {
+            plugin.reads([format!("attributes.{key}")]);
+            plugin.reads(key.strip_prefix("itops.").map(|key| format!("attributes.{key}")));
+        }
+        plugin.writes(events::MALFORMED, Type::Text, "Why a log record with the name of an event is none");
+        plugin.emits::<IncidentRow>().emits::<AvailabilityRow>().emits::<HourRow>().emits::<DayRow>();
+        plugin.emits::<ChangeRow>().emits::<AlertRow>().emits::<SloRow>();
+    }
+
+    fn process(&mut self, batch: &mut Batch) -> Result {
+        let mut hand = self.hand.take().map_or_else(Hand::load, Ok)?;
+        let (services, store) = (&mut hand.services, &mut hand.store);
+        let before = store.totals.clone();
+        match batch.signal() {
+            Signal::Spans => spans::spans(&self.rules, services, store, batch)?,
+            Signal::Metrics => {
+                metrics::metrics(&self.rules, services, store, batch)?;
+                probes::probes(&self.rules, services, store, batch)?;
+            }
+            Signal::Logs => {
+                if events::events(&self.rules, services, batch)? {
+                    hand.maintenance = None;
+                }
+            }
+        }
+        hand.store.save()?;
+        if hand.store.totals != before {
+            hand.store.totals.save()?;
+        }
+        // Put back only now: after an error it may not be what the state is.
+        self.hand = Some(hand);
+        Ok(())
+    }
+
+    fn advance(&mut self, watermark: Timestamp) -> Result {
+        let mut hand = self.hand.take().map_or_else(Hand::load, Ok)?;
+        self.evaluate(&mut hand, watermark)?;
+        self.hand = Some(hand);
+        Ok(())
+    }
+}
+
+/// So many services that have changed are looked for at once.
+const DIRTY_AT_ONCE: u32 = 256;
+
+impl Kpi {
+    fn evaluate(&self, hand: &mut Hand, watermark: Timestamp) -> Result {
+        let rules = &self.rules;
+        // Whole steps, so that what is known does not depend on when this is called.
+        let until = rules.slot_of(watermark.0).div_euclid(rules.refresh) * rules.refresh;
+        if hand.maintenance.is_none() {
+            hand.maintenance = Some(events::all_maintenance()?);
+        }
+        let totals = &mut hand.store.totals;
+        let before = totals.clone();
+        if totals.until.is_none_or(|known| until > known) {
+            totals.until = Some(until);
+            totals.left = hand.services.len();
+            hand.store.forget(rules)?;
+            points::forget(rules, &mut hand.store)?;
+            hand.silences.forget(until - rules.restate - rules.day - BLOCK_S / rules.config.slot_s);
+        }
+        let Some(until) = hand.store.totals.until else { return Ok(()) };
+        let mut work = 0;
+        while hand.store.totals.left > 0 && work < rules.config.work_max {
+            let totals = &mut hand.store.totals;
+            let id = totals.next;
+            totals.next = (id + 1) % hand.services.len().max(1);
+            totals.left -= 1;
+            work += self.evaluate_one(hand, id, until)?;
+        }
+        for id in store::dirty(DIRTY_AT_ONCE)? {
+            if work >= rules.config.work_max {
+                break;
+            }
+            work += self.evaluate_one(hand, id, until)?;
+        }
+        self.evaluate_silent(hand, until)?;
+        hand.silences.save()?;
+        if hand.store.totals != before {
+            hand.store.totals.save()?;
+        }
+        Ok(())
+    }
+
+    fn evaluate_one(&self, hand: &mut Hand, id: ServiceId, until: i64) -> Result<u64> {
+        let Some(key) = hand.services.key(id) else { return Ok(0) };
+        let dirty = store::dirty_of(id).filter(|dirty| dirty.from < until || dirty.all);
+        if dirty.is_none() && !hand.store.is_evaluated(id) {
+            return Ok(0);
+        }
+        if dirty.is_some() {
+            store::clean(id);
+        }
+        let maintenance = hand.maintenance.as_deref().unwrap_or_default();
+        let mut world =
+            World { rules: &self.rules, store: &hand.store, maintenance, silences: &mut hand.silences, until };
+        service::evaluate(&mut world, id, key, dirty)
+    }
+
+    /// Where it has changed how many services are silent, those that are always on may be down or not.
+    fn evaluate_silent(&self, hand: &mut Hand, until: i64) -> Result {
+        if !hand.silences.has_changed() || hand.store.totals.left > 0 {
+            return Ok(());
+        }
+        let always_on = hand.services.iter().filter(|(_, key)| self.rules.is_always_on(&key.service));
+        let ids: Vec<ServiceId> = always_on.map(|(id, _)| id).collect();
+        for id in ids {
+            if let Some(from) = service::silent_since(&self.rules, id)? {
+                store::mark(id, Dirty { from, all: false })?;
+                self.evaluate_one(hand, id, until)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+weir_sdk::plugin!(Kpi);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Data points of series, and what each adds to the slots.
+//!
+//! What a point adds depends on it and on the points of its series in the hour before it, and on nothing else. So when a
+//! point comes late, what the few after it had added is taken away and added anew, and the sums are those of the points in
+//! the order of their times, whatever the order in which they came.
+
+use weir_sdk::{BytesState, Error, Result, count};
+
+use crate::codec::{In, Out};
+use crate::config::Rules;
+use crate::ingest::metrics::Changes;
+use crate::keys::ServiceId;
+use crate::slots::Source;
+use crate::store::Store;
+
+/// The points of a series in an hour: the oldest hours sort first.
+const POINTS: BytesState<(i64, u64)> = BytesState::named("p");
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+/// What a point adds depends on so many points before it.
+const BEFORE: usize = 3;
+
+/// Whether a point counts since the start of the series, or since the point before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Temporality {
+    Delta,
+    Cumulative,
+}
+
+/// A series of data points.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Series {
+    pub(crate) hash: u64,
+    pub(crate) service: ServiceId,
+    pub(crate) source: Source,
+    /// Whether its requests failed.
+    pub(crate) bad: bool,
+    pub(crate) temporality: Temporality,
+}
+
+/// A data point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Point {
+    pub(crate) time: i64,
+    pub(crate) start: Option<i64>,
+    pub(crate) count: u64,
+}
+
+impl Point {
+    /// The number of the hour that a time lies in.
+    pub(crate) fn hour(time: i64) -> i64 {
+        time.div_euclid(HOUR_NS)
+    }
+}
+
+fn encode(points: &[Point]) -> Vec<u8> {
+    let mut out = Out(Vec::with_capacity(points.len() * 9));
+    let (mut time, mut start, mut count) = (0, None, 0);
+    for point in points {
+        out.i(point.time - time).flag(point.start == start);
+        if point.start != start {
+            out.maybe(point.start.map(|start| point.time - start));
+        }
+        out.i(point.count.wrapping_sub(count).cast_signed());
+        (time, start, count) = (point.time, point.start, point.count);
+    }
+    out.0
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<Point>> {
+    let mut bytes = In(bytes);
+    let mut points = Vec::new();
+    let mut last = Point { time: 0, start: None, count: 0 };
+    while !bytes.0.is_empty() {
+        let time = last.time + bytes.i()?;
+        let start = if bytes.flag()? { last.start } else { bytes.maybe()?.map(|before| time - before) };
+        last = Point { time, start, count: last.count.wrapping_add(bytes.i()?.cast_unsigned()) };
+        points.push(last);
+    }
+    Some(points)
+}
+
+fn load(hour: i64, series: u64) -> Result<Vec<Point>> {
+    let Some(bytes) = POINTS.get(&(hour, series)) else { return Ok(Vec::new()) };
+    decode(&bytes).ok_or_else(|| Error::new("data points in the state cannot be read: discard the state"))
+}
+
+/// Adds points of a series that lie in one hour; those that are known already change nothing.
+pub(crate) fn insert(
+    rules: &Rules,
+    store: &mut Store,
+    series: &Series,
+    mut points: Vec<Point>,
+    changes: &mut Changes,
+) -> Result {
+    let Some(hour) = points.first().map(|point| Point::hour(point.time)) else { return Ok(()) };
+    let mut all = load(hour - 1, series.hash)?;
+    all.extend(load(hour, series.hash)?);
+    all.extend(load(hour + 1, series.hash)?);
+    points.sort_unstable();
+    let (mut new, mut duplicates) = (0, 0);
+    for point in points {
+        let at = all.partition_point(|known| (known.time, known.start) < (point.time, point.start));
+        if all.get(at).is_some_and(|known| (known.time, known.start) == (point.time, point.start)) {
+            duplicates += 1;
+            continue;
+        }
+        (at..all.len().min(at + BEFORE)).for_each(|index| add(rules, series, &all, index, false, changes));
+        all.insert(at, point);
+        (at..all.len().min(at + BEFORE + 1)).for_each(|index| add(rules, series, &all, index, true, changes));
+        new += 1;
+    }
+    count("points_duplicated", duplicates);
+    if new == 0 {
+        return Ok(());
+    }
+    let own: Vec<Point> = all.into_iter().filter(|point| Point::hour(point.time) == hour).collect();
+    let before = POINTS.get(&(hour, series.hash)).map_or(0, |bytes| bytes.len() as u64);
+    let bytes = encode(&own);
+    let totals = &mut store.totals;
+    totals.point_bytes = (totals.point_bytes + bytes.len() as u64).saturating_sub(before);
+    POINTS.put(&(hour, series.hash), &bytes)
+}
+
+/// Adds what a point adds to the slots, or takes it away.
+fn add(rules: &Rules, series: &Series, points: &[Point], index: usize, add: bool, changes: &mut Changes) {
+    let Some(&point) = points.get(index) else { return };
+    let earliest = point.time - HOUR_NS;
+    let before = points.get(index.saturating_sub(BEFORE)..index).unwrap_or_default();
+    let before = &before[before.partition_point(|other| other.time < earliest)..];
+    let (count, from) = match series.temporality {
+        Temporality::Delta => (point.count, point.start.unwrap_or(point.time - rules.slot_ns()).max(earliest)),
+        Temporality::Cumulative => difference(rules, &point, before),
+    };
+    changes.spread(rules, series, (from, point.time), count, add);
+}
+
+/// How many requests a cumulative point tells of, and since when.
+fn difference(rules: &Rules, point: &Point, before: &[Point]) -> (u64, i64) {
+    let slot = point.time - rules.slot_ns();
+    let stale = |interval: i64| {
+        let interval = interval.saturating_mul(rules.config.stale_intervals);
+        interval.clamp(rules.time_of(rules.stale_min), rules.time_of(rules.stale_max))
+    };
+    let longest = rules.time_of(rules.stale_max);
+    let Some(last) = before.last() else {
+        // The first that is seen of a series: what it has counted in a long life before is not of this slot.
+        let young = point.start.filter(|start| point.time - start <= longest);
+        return young.map_or((0, slot), |start| (point.count, start));
+    };
+    let reset = point.start > last.start || point.count < last.count;
+    let (count, from) = match reset {
+        true => (point.count, point.start.unwrap_or(last.time).max(last.time)),
+        false => (point.count - last.count, last.time),
+    };
+    let intervals = before.windows(2).map(|pair| pair[1].time - pair[0].time);
+    let interval = intervals.filter(|interval| *interval <= longest).max();
+    // Of a series that was silent for longer than usual nobody knows when its requests were: the silence stays one, and
+    // they are counted where it ended.
+    if point.time - from > interval.map_or(longest, stale) { (count, slot) } else { (count, from) }
+}
+
+/// Forgets the points that no other depends on any more, and the oldest while there are more than is allowed.
+pub(crate) fn forget(rules: &Rules, store: &mut Store) -> Result {
+    let totals = &mut store.totals;
+    let limit = rules.config.points_bytes_max;
+    let over = totals.point_bytes > limit;
+    loop {
+        let page = POINTS.first(64)?;
+        let mut kept = page.is_empty();
+        for (at, bytes) in page {
+            let end = rules.slot_of((at.0 + 3).saturating_mul(HOUR_NS));
+            let old = totals.floor.is_some_and(|floor| end <= floor);
+            let needed = totals.until.is_none_or(|until| end > until);
+            if !old && (needed || !(over && totals.point_bytes > limit / 10 * 9)) {
+                kept = true;
+                break;
+            }
+            if !old {
+                count("points_closed_early", 1);
+                totals.floor = totals.floor.max(Some(end));
+            }
+            POINTS.delete(&at);
+            totals.point_bytes = totals.point_bytes.saturating_sub(bytes.len() as u64);
+        }
+        if kept {
+            return Ok(());
+        }
+    }
+}

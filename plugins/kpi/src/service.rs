@@ -1,0 +1,313 @@
+//! The evaluation of a service, from what is kept of it to its rows.
+
+use std::collections::BTreeSet;
+
+use weir_sdk::prelude::*;
+
+use crate::codec::{In, Out, mix_text};
+use crate::config::Rules;
+use crate::evaluate::{Ask, evaluate_again};
+use crate::history::{History, Hour};
+use crate::incidents::{Incident, incidents};
+use crate::ingest::events::{Told, told};
+use crate::intervals::Sums;
+use crate::keys::ServiceId;
+use crate::lifecycle::{AlertRow, ChangeRow, Maintenance, MaintenanceFacts, ServiceKey, alert_rows};
+use crate::objectives;
+use crate::publish::{Published, Table};
+use crate::silence::{Silences, Silent};
+use crate::store::{Dirty, RECORDS, Store};
+use crate::tables::{AvailabilityRow, DayRow, HourRow, IncidentRow};
+use crate::windows::Found;
+
+/// Days of which the sums are kept: those that an objective's period can reach.
+const DAYS: i64 = 32;
+
+/// What is kept of a service from one evaluation to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) history: History,
+    /// Days whose hours are forgotten.
+    pub(crate) days: Vec<Hour>,
+    pub(crate) published: Published,
+    /// The hash of the incidents of the last evaluation.
+    incidents: u64,
+}
+
+impl Record {
+    fn load(id: ServiceId) -> Result<Option<Self>> {
+        let Some(bytes) = RECORDS.get(&id) else { return Ok(None) };
+        let mut bytes = In(&bytes);
+        let mut read = || {
+            let history = History::read(&mut bytes)?;
+            let days = bytes.list(|bytes| Some(Hour { start: bytes.i()?, sums: Sums::read(bytes)? }))?;
+            Some(Self { history, days, published: Published::read(&mut bytes)?, incidents: bytes.hash()? })
+        };
+        read().map(Some).ok_or_else(|| Error::new("a service in the state is of another version: discard the state"))
+    }
+
+    fn save(&self, id: ServiceId) -> Result {
+        let mut out = Out(Vec::with_capacity(2048));
+        self.history.write(&mut out);
+        out.list(&self.days, |out, day| day.sums.write(out.i(day.start)));
+        self.published.write(&mut out);
+        out.hash(self.incidents);
+        RECORDS.put(&id, &out.0)
+    }
+}
+
+/// The first silence of a service that is long enough to be an outage.
+pub(crate) fn silent_since(rules: &Rules, id: ServiceId) -> Result<Option<i64>> {
+    let Some(record) = Record::load(id)? else { return Ok(None) };
+    let mut silences = record.history.silences.iter();
+    Ok(silences.find(|(from, to)| to - from >= rules.always_on).map(|(from, _)| *from))
+}
+
+/// What an evaluation needs besides the service.
+pub(crate) struct World<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) store: &'a Store,
+    pub(crate) maintenance: &'a [MaintenanceFacts],
+    pub(crate) silences: &'a mut Silences,
+    /// Up to which slot services are evaluated.
+    pub(crate) until: i64,
+}
+
+/// Evaluates a service and sends out what has changed; tells how much work that was, in slots.
+pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, dirty: Option<Dirty>) -> Result<u64> {
+    let (rules, until) = (world.rules, world.until);
+    let known = Record::load(id)?;
+    let done = known.as_ref().map_or(i64::MAX, |record| record.history.done);
+    let from = dirty.map_or(done, |dirty| dirty.from.min(done));
+    let mut record = known.unwrap_or_default();
+    let covering: Vec<Maintenance> = world
+        .maintenance
+        .iter()
+        .filter(|facts| facts.covers(key))
+        .filter_map(|facts| facts.maintenance(&rules.config.lifecycle))
+        .collect();
+    let planned = in_slots(rules, &covering);
+    let mut first = until;
+    if from < until {
+        first = slots(world, id, key, &mut record, from, &planned)?;
+    }
+    let all = dirty.is_some_and(|dirty| dirty.all);
+    let mut service = Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id)? };
+    let rows = service.rows(&mut record, all, world.store, id)?;
+    record.save(id)?;
+    Ok((until - first).unsigned_abs() + rows * 20)
+}
+
+/// Evaluates the slots; tells from which one on.
+fn slots(
+    world: &mut World<'_>,
+    id: ServiceId,
+    key: &ServiceKey,
+    record: &mut Record,
+    from: i64,
+    planned: &[(i64, i64)],
+) -> Result<i64> {
+    let (rules, store) = (world.rules, world.store);
+    let always_on = rules.is_always_on(&key.service);
+    let silences = &*world.silences;
+    let gap = |slot: i64| silences.is_pipeline_gap(rules, slot);
+    let ask = Ask { from, until: world.until, maintenance: planned, always_on, pipeline_gap: &gap };
+    let load = |from, until| store.timeline(rules, id, from, until);
+    let before = Silent::of(&record.history);
+    let first = evaluate_again(rules, &mut record.history, &ask, load)?;
+    world.silences.replace(rules, &before, &Silent::of(&record.history));
+    Ok(first)
+}
+
+/// Planned maintenance in slots: a slot is in it if it begins in it. In their order, those that meet made one.
+fn in_slots(rules: &Rules, maintenance: &[Maintenance]) -> Vec<(i64, i64)> {
+    let after = |time: i64| -(-time).div_euclid(rules.slot_ns());
+    let slots = |one: &Maintenance| (after(one.interval.from), one.interval.to.map_or(i64::MAX, after));
+    let mut all: Vec<(i64, i64)> = maintenance.iter().map(slots).collect();
+    all.sort_unstable();
+    all.dedup_by(|next, last| {
+        let meets = next.0 <= last.1;
+        if meets {
+            last.1 = last.1.max(next.1);
+        }
+        meets
+    });
+    all
+}
+
+struct Service<'a> {
+    rules: &'a Rules,
+    key: &'a ServiceKey,
+    until: i64,
+    /// The first slot that was evaluated.
+    first: i64,
+    covering: Vec<Maintenance>,
+    planned: Vec<(i64, i64)>,
+    told: Told,
+}
+
+impl Service<'_> {
+    /// Sends out the rows that have changed; tells how many.
+    fn rows(&mut self, record: &mut Record, all: bool, store: &Store, id: ServiceId) -> Result<u64> {
+        let rules = self.rules;
+        let horizon = store.totals.floor.unwrap_or(i64::MIN).min(self.until - rules.restate);
+        let derived: Vec<_> = record.history.ended.iter().chain(&record.history.open).cloned().collect();
+        let told = std::mem::take(&mut self.told.incidents);
+        let incidents = incidents(rules, self.key, &derived, told, &self.covering);
+        let hash = incidents.iter().fold(0, |hash, incident| mix_text(hash, &format!("{incident:?}")));
+        let changed = all || hash != record.incidents;
+        record.incidents = hash;
+        let changes = self.changes();
+        let mut sent = self.availability(record)?;
+        if changed {
+            sent += self.incidents(record, &incidents)?;
+            sent += self.told(record, &incidents, &changes)?;
+        }
+        sent += self.windows(record, &incidents, &changes, changed)?;
+        sent += objectives::rows(rules, self.key, store, id, &self.planned, (self.first, self.until), record)?;
+        self.forget(record, horizon);
+        Ok(sent)
+    }
+
+    fn changes(&self) -> Vec<ChangeRow> {
+        let settings = &self.rules.config.lifecycle;
+        self.told.changes.iter().filter_map(|(id, facts, caused)| facts.row(id, caused, settings)).collect()
+    }
+
+    fn availability(&self, record: &mut Record) -> Result<u64> {
+        let (rules, key) = (self.rules, self.key);
+        let (history, published) = (&record.history, &mut record.published);
+        let bare = |time: i64, _: &str| AvailabilityRow {
+            environment: key.environment.clone(),
+            service_namespace: key.namespace.clone(),
+            service_name: key.service.clone(),
+            from_at: Timestamp(time),
+            ..AvailabilityRow::default()
+        };
+        // What ended before the first slot that was evaluated is as it was.
+        let changed = history.intervals.partition_point(|interval| interval.to < self.first);
+        let changed = history.intervals.get(changed..).unwrap_or_default();
+        let from = changed.first().map_or(self.first, |interval| interval.from.min(self.first));
+        let rows = changed.iter().map(|interval| {
+            let row = AvailabilityRow {
+                to_at: (!history.is_open(interval)).then(|| Timestamp(rules.time_of(interval.to))),
+                state: interval.state.name().to_owned(),
+                source: interval.basis.name().map(str::to_owned),
+                ..bare(rules.time_of(interval.from), "")
+            };
+            (row.from_at.0, String::new(), row)
+        });
+        published.sync(Table::Availability, (rules.time_of(from), i64::MAX), rows, bare)
+    }
+
+    fn incidents(&self, record: &mut Record, incidents: &[Incident]) -> Result<u64> {
+        let rows = incidents.iter().map(|one| (one.first, one.id.clone(), one.row(self.rules, self.key)));
+        let bare = |time: i64, id: &str| IncidentRow {
+            incident_id: id.to_owned(),
+            opened_at: Timestamp(time),
+            ..IncidentRow::default()
+        };
+        record.published.sync(Table::Incidents, (i64::MIN, i64::MAX), rows, bare)
+    }
+
+    /// The rows of changes and alerts.
+    fn told(&self, record: &mut Record, incidents: &[Incident], changes: &[ChangeRow]) -> Result<u64> {
+        let bare =
+            |time: i64, id: &str| ChangeRow { change_id: id.to_owned(), time: Timestamp(time), ..ChangeRow::default() };
+        let rows = changes.iter().map(|row| (row.time.0, row.change_id.clone(), row.clone()));
+        let sent = record.published.sync(Table::Changes, (i64::MIN, i64::MAX), rows, bare)?;
+        let alerts = self.told.alerts.iter().flat_map(|(id, facts)| facts.occurrences(id));
+        let incident_of = |_: &ServiceKey, at: i64| {
+            let during = |one: &&Incident| one.first <= at && one.over().is_none_or(|over| at < over);
+            incidents.iter().rfind(during).map(|incident| incident.id.clone())
+        };
+        let rows = alert_rows(alerts, incident_of, &self.rules.config.lifecycle);
+        let rows = rows.into_iter().map(|row| (row.started_at.0, row.alert_id.clone(), row));
+        let bare = |time: i64, id: &str| AlertRow {
+            alert_id: id.to_owned(),
+            started_at: Timestamp(time),
+            ..AlertRow::default()
+        };
+        Ok(sent + record.published.sync(Table::Alerts, (i64::MIN, i64::MAX), rows, bare)?)
+    }
+
+    /// The rows of hours and days: of those that were evaluated again, or of all that are still kept.
+    fn windows(&self, record: &mut Record, incidents: &[Incident], changes: &[ChangeRow], all: bool) -> Result<u64> {
+        let rules = self.rules;
+        let late = self.covering.iter().filter(|one| one.after_the_fact);
+        let late: Vec<_> = late.map(|one| (one.interval.from, one.interval.to.unwrap_or(i64::MAX))).collect();
+        let found = Found {
+            rules,
+            service: self.key,
+            incidents,
+            changes,
+            declared_late: &late,
+            until: rules.time_of(self.until),
+        };
+        let kept = rules.window_start(self.until - rules.restate, rules.day);
+        let from = |length| if all { kept } else { rules.window_start(self.first, length) };
+        let hours = &record.history.hours;
+        let sums = |from: i64, length: i64| {
+            let within = hours.iter().filter(move |hour| (from..from + length).contains(&hour.start));
+            let mut sums = Sums::default();
+            within.for_each(|hour| sums.add(&hour.sums));
+            sums
+        };
+        let of_hours = starts(&found, hours, from(rules.hour), rules.hour, self.until);
+        let of_hours: Vec<_> =
+            of_hours.map(|start| found.window(start, rules.hour, &sums(start, rules.hour))).collect();
+        let first_day = if all { record.days.first().map_or(kept, |day| day.start.min(kept)) } else { from(rules.day) };
+        let known: Vec<Hour> = record.days.iter().chain(hours).cloned().collect();
+        let of_days = starts(&found, &known, first_day, rules.day, self.until);
+        let of_days = of_days.map(|start| {
+            let mut sums = sums(start, rules.day);
+            record.days.iter().filter(|day| day.start == start).for_each(|day| sums.add(&day.sums));
+            DayRow::from(found.window(start, rules.day, &sums))
+        });
+        let of_days: Vec<DayRow> = of_days.collect();
+        let bare = |time: i64, _: &str| HourRow {
+            environment: self.key.environment.clone(),
+            service_namespace: self.key.namespace.clone(),
+            service_name: self.key.service.clone(),
+            window_start: Timestamp(time),
+            ..HourRow::default()
+        };
+        let published = &mut record.published;
+        let rows = of_hours.into_iter().map(|row| (row.window_start.0, String::new(), row));
+        let sent = published.sync(Table::Hours, (rules.time_of(from(rules.hour)), i64::MAX), rows, bare)?;
+        let rows = of_days.into_iter().map(|row| (row.window_start.0, String::new(), row));
+        let days = |time: i64, key: &str| DayRow::from(bare(time, key));
+        Ok(sent + published.sync(Table::Days, (rules.time_of(first_day), i64::MAX), rows, days)?)
+    }
+
+    /// Forgets what no row can change by any more.
+    fn forget(&self, record: &mut Record, horizon: i64) {
+        let rules = self.rules;
+        let month = self.until - DAYS * rules.day;
+        let recurrence = i64::from(rules.config.lifecycle.recurrence_s) / rules.config.slot_s;
+        let kept = rules.window_start(horizon, rules.day);
+        for hour in record.history.hours.iter().filter(|hour| hour.start < kept) {
+            let start = rules.window_start(hour.start, rules.day);
+            match record.days.iter_mut().find(|day| day.start == start) {
+                Some(day) => day.sums.add(&hour.sums),
+                None => record.days.push(Hour { start, sums: hour.sums }),
+            }
+        }
+        record.history.forget(rules, horizon, self.until - recurrence.max(rules.restate) - rules.day);
+        record.days.retain(|day| day.start >= month);
+        let published = &mut record.published;
+        published.forget(Table::Hours, rules.time_of(kept));
+        published.forget(Table::Slo, rules.time_of(kept));
+        published.forget(Table::Days, rules.time_of(month));
+        published.forget(Table::Availability, rules.time_of(horizon - rules.day));
+    }
+}
+
+/// Where windows begin of which there is something to say, from the first that is asked for.
+fn starts(found: &Found<'_>, sums: &[Hour], from: i64, length: i64, until: i64) -> impl Iterator<Item = i64> {
+    let rules = found.rules;
+    let known = sums.iter().map(|hour| rules.window_start(hour.start, length)).filter(|start| *start >= from);
+    let told = found.times().map(|time| rules.window_start(rules.slot_of(time), length));
+    let told = told.filter(|start| (from..until).contains(start));
+    known.chain(told).collect::<BTreeSet<i64>>().into_iter()
+}

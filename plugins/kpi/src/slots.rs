@@ -1,0 +1,232 @@
+//! What is kept of the signals: counts by slot, in blocks of a quarter of an hour.
+//!
+//! All counts are integers, in parts of [`ONE`], so that sums do not depend on the order of their parts.
+
+use crate::codec::{In, Out};
+
+/// A request in the fixed-point numbers in which requests are counted: a sampled span stands for a fraction more than
+/// one, and a data point's requests are spread over the slots that it covers.
+pub(crate) const ONE: u64 = 1 << 16;
+/// The greatest weight of a row, so that no sum overflows: a thousand million.
+const WEIGHT_MAX: f64 = 1e9;
+
+/// Seconds of a block. Every time zone is a whole number of blocks away from UTC.
+pub(crate) const BLOCK_S: i64 = 900;
+
+/// Requests as fixed-point numbers.
+pub(crate) fn fixed(weight: f64) -> u64 {
+    // A weight that is not a number counts as nothing.
+    (weight.clamp(0.0, WEIGHT_MAX) * ONE as f64).round() as u64
+}
+
+/// Fixed-point numbers as requests.
+pub(crate) fn requests(fixed: u64) -> f64 {
+    fixed as f64 / ONE as f64
+}
+
+/// Where counts come from. The first that a service has is its source of truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// Histograms of the stable conventions.
+    Metrics,
+    /// Histograms of the convention before, which may be sent beside those.
+    Legacy,
+    /// Spans of kind SERVER and CONSUMER.
+    Spans,
+}
+
+/// Requests of a source in a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Requests, in parts of [`ONE`].
+    pub(crate) valid: u64,
+    /// Those that failed.
+    pub(crate) bad: u64,
+    /// Those over the latency threshold.
+    pub(crate) slow: u64,
+    /// Rows that speak of the slot, also where they tell of no request.
+    pub(crate) rows: u64,
+}
+
+impl Counts {
+    const NONE: Self = Self { valid: 0, bad: 0, slow: 0, rows: 0 };
+
+    pub(crate) fn add(&mut self, other: Self) {
+        // Wrapping, since what was added wrongly is taken away again by `sub`: the sum is right whatever the order.
+        self.valid = self.valid.wrapping_add(other.valid);
+        self.bad = self.bad.wrapping_add(other.bad);
+        self.slow = self.slow.wrapping_add(other.slow);
+        self.rows = self.rows.wrapping_add(other.rows);
+    }
+
+    pub(crate) fn sub(&mut self, other: Self) {
+        self.valid = self.valid.wrapping_sub(other.valid);
+        self.bad = self.bad.wrapping_sub(other.bad);
+        self.slow = self.slow.wrapping_sub(other.slow);
+        self.rows = self.rows.wrapping_sub(other.rows);
+    }
+}
+
+/// What is known of a service in a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// By [`Source`].
+    pub(crate) sources: [Counts; 3],
+    /// Probes that found it well, and those that did not.
+    pub(crate) probes: [u64; 2],
+    /// Whether rows were counted that could not be checked for being duplicates.
+    pub(crate) unchecked: bool,
+}
+
+impl Slot {
+    pub(crate) fn of(&self, source: Source) -> &Counts {
+        &self.sources[source as usize]
+    }
+
+    pub(crate) fn probed(&self) -> bool {
+        self.probes != [0, 0]
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn write(&self, out: &mut Out) {
+        let used = |index: usize| u64::from(self.sources[index] != Counts::NONE) << index;
+        let sources = used(0) | used(1) | used(2);
+        out.u(sources | u64::from(self.probed()) << 3 | u64::from(self.unchecked) << 4);
+        for counts in self.sources.iter().filter(|counts| **counts != Counts::NONE) {
+            write_fixed(counts.valid, out);
+            write_fixed(counts.bad, out);
+            write_fixed(counts.slow, out);
+            out.u(counts.rows);
+        }
+        if self.probed() {
+            out.u(self.probes[0]).u(self.probes[1]);
+        }
+    }
+
+    fn read(bytes: &mut In<'_>) -> Option<Self> {
+        let mut slot = Self::default();
+        let used = bytes.u()?;
+        for (index, counts) in slot.sources.iter_mut().enumerate().filter(|(index, _)| used >> index & 1 == 1) {
+            let _ = index;
+            let (valid, bad, slow) = (read_fixed(bytes)?, read_fixed(bytes)?, read_fixed(bytes)?);
+            *counts = Counts { valid, bad, slow, rows: bytes.u()? };
+        }
+        if used & 8 != 0 {
+            slot.probes = [bytes.u()?, bytes.u()?];
+        }
+        slot.unchecked = used & 16 != 0;
+        Some(slot)
+    }
+}
+
+/// Whole requests, which most are, without their fraction of zeros.
+fn write_fixed(value: u64, out: &mut Out) {
+    // Rotating keeps every bit: a whole number has its low bits at the top, where they are zeros.
+    if value.is_multiple_of(ONE) {
+        out.u(value / ONE * 2);
+    } else {
+        out.u(1).u(value);
+    }
+}
+
+fn read_fixed(bytes: &mut In<'_>) -> Option<u64> {
+    match bytes.u()? {
+        1 => bytes.u(),
+        whole => Some((whole / 2).wrapping_mul(ONE)),
+    }
+}
+
+/// The slots of a service in a quarter of an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) slots: Vec<Slot>,
+}
+
+impl Block {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots: vec![Slot::default(); slots] }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Out(Vec::with_capacity(self.slots.len() * 5));
+        // Runs of empty slots and of others in turn: how many, and then the others.
+        let mut rest = self.slots.as_slice();
+        while !rest.is_empty() {
+            let empty = rest.iter().take_while(|slot| slot.is_empty()).count();
+            let full = rest[empty..].iter().take_while(|slot| !slot.is_empty()).count();
+            out.u(empty as u64).list(&rest[empty..empty + full], |out, slot| slot.write(out));
+            rest = &rest[empty + full..];
+        }
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8], slots: usize) -> Option<Self> {
+        let mut bytes = In(bytes);
+        let mut block = Self { slots: Vec::with_capacity(slots) };
+        while !bytes.0.is_empty() {
+            let empty = usize::try_from(bytes.u()?).ok().filter(|&empty| block.slots.len() + empty <= slots)?;
+            block.slots.resize(block.slots.len() + empty, Slot::default());
+            block.slots.extend(bytes.list(Slot::read)?);
+        }
+        (block.slots.len() == slots).then_some(block)
+    }
+}
+
+/// Slots in a row, as an evaluation wants them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timeline {
+    /// The number of the first.
+    pub(crate) first: i64,
+    pub(crate) slots: Vec<Slot>,
+}
+
+impl Timeline {
+    /// The slot of that number; an empty one where there is none.
+    pub(crate) fn at(&self, slot: i64) -> &Slot {
+        const EMPTY: &Slot = &Slot { sources: [Counts::NONE; 3], probes: [0, 0], unchecked: false };
+        usize::try_from(slot - self.first).ok().and_then(|index| self.slots.get(index)).unwrap_or(EMPTY)
+    }
+
+    /// The number after the last.
+    pub(crate) fn end(&self) -> i64 {
+        self.first + self.slots.len() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_read_back_as_it_was_written() {
+        let mut block = Block::new(90);
+        block.slots[3].sources[2] = Counts { valid: 7 * ONE, bad: 1, slow: ONE + 1, rows: 5 };
+        block.slots[3].unchecked = true;
+        block.slots[4].probes = [1, 2];
+        block.slots[89].sources[0] = Counts { valid: u64::MAX, bad: 0, slow: 0, rows: 1 };
+        let bytes = block.encode();
+        assert_eq!(Block::decode(&bytes, 90), Some(block));
+        assert_eq!(Block::decode(&bytes[..bytes.len() - 1], 90), None);
+        assert_eq!(Block::decode(&bytes, 89), None);
+    }
+
+    #[test]
+    fn a_slot_of_a_thousand_requests_takes_few_bytes() {
+        let mut block = Block::new(90);
+        for slot in &mut block.slots {
+            slot.sources[2] = Counts { valid: 1000 * ONE, bad: 3 * ONE, slow: 0, rows: 1000 };
+        }
+        assert!(block.encode().len() <= 90 * 7 + 3, "{}", block.encode().len());
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_counts_as_nothing() {
+        assert_eq!(fixed(f64::NAN), 0);
+        assert_eq!(fixed(-1.0), 0);
+        assert_eq!(fixed(f64::INFINITY), 1_000_000_000 * ONE);
+        assert_eq!(requests(fixed(1.5)), 1.5);
+    }
+}
