@@ -171,6 +171,8 @@ fn delivery(shared: &Shared) -> Vec<Family> {
             .with(&[], shared.epochs.load(Relaxed) as f64),
         Family::gauge("weir_epoch_age_seconds", "Time since the last epoch was committed, or the start.")
             .with(&[], ended.as_secs_f64()),
+        Family::gauge("weir_watermark_seconds", "How far event time has come, since 1970; 0 before the first row.")
+            .with(&[], shared.queue.watermark().unwrap_or(0) as f64 / 1e9),
         Family::gauge("weir_state_bytes", "Bytes of what plugins keep, held rows included.")
             .with(&[], shared.chain.kept_bytes() as f64),
     ]

@@ -73,7 +73,7 @@ impl Coalescer {
         if decoded.rows == 0 {
             return Ok((decoded, None));
         }
-        // An error here means that the log is lost, and with it the pipeline: no epoch will end any more.
+        // An error here means that no cut comes after it: the log is lost, or the last cut is made. Nobody sees these rows.
         let appended = append(&decoded)?;
         open.permits.push(permit);
         open.since.get_or_insert_with(Instant::now);
