@@ -208,4 +208,6 @@ pub(crate) fn evaluate_again(
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

@@ -90,6 +90,9 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     let mut first = until;
     if from < until {
         first = slots(world, id, key, &mut record, from, &planned)?;
+    } else {
+        // Nothing is known of its slots, which is as good as evaluated.
+        record.history.done = until;
     }
     let all = dirty.is_some_and(|dirty| dirty.all);
     let mut service = Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id)? };
