@@ -138,7 +138,7 @@ fn a_malformed_event_is_counted_and_flagged_and_stops_nothing() {
 #[test]
 fn an_incident_of_the_signals_that_is_told_of_later_goes_into_the_one_that_was_told() {
     let failing: Vec<Span> = (0..3600)
-        .map(|second| Span::new("shop", at(9, 30, second), second as u64, second >= 1800 && second < 3000))
+        .map(|second| Span::new("shop", at(9, 30, second), second as u64, (1800..3000).contains(&second)))
         .collect();
     let mut weir = Weir::new("{}");
     weir.process(spans(&failing));
