@@ -128,9 +128,6 @@ impl Kpi {
         let rules = &self.rules;
         // Whole steps, so that what is known does not depend on when this is called.
         let until = rules.slot_of(watermark.0).div_euclid(rules.refresh) * rules.refresh;
-        if hand.maintenance.is_none() {
-            hand.maintenance = Some(events::all_maintenance()?);
-        }
         let totals = &mut hand.store.totals;
         let before = totals.clone();
         if totals.until.is_none_or(|known| until > known) {
@@ -138,9 +135,22 @@ impl Kpi {
             totals.left = hand.services.len();
             hand.store.forget(rules)?;
             points::forget(rules, &mut hand.store)?;
+            if before
+                .until
+                .is_none_or(|known| rules.window_start(known, rules.day) < rules.window_start(until, rules.day))
+                && events::forget_maintenance(
+                    &rules.config.lifecycle,
+                    rules.time_of(until - rules.restate - 2 * rules.day),
+                )?
+            {
+                hand.maintenance = None;
+            }
             hand.silences.forget(until - rules.restate - rules.day - BLOCK_S / rules.config.slot_s);
         }
         let Some(until) = hand.store.totals.until else { return Ok(()) };
+        if hand.maintenance.is_none() {
+            hand.maintenance = Some(events::all_maintenance()?);
+        }
         let mut work = 0;
         while hand.store.totals.left > 0 && work < rules.config.work_max {
             let totals = &mut hand.store.totals;

@@ -10,7 +10,7 @@ use crate::lifecycle::ServiceKey;
 use crate::publish::Table;
 use crate::service::Record;
 use crate::slo::{self, History, Hour, SloRow};
-use crate::slots::{Source, Timeline, requests};
+use crate::slots::{Truth, requests};
 use crate::store::Store;
 
 /// Sends out the rows of the hours that were evaluated; tells how many.
@@ -72,8 +72,10 @@ fn history(
     let from = (start - detail).max(store.totals.floor.unwrap_or(i64::MIN));
     let timeline = store.timeline(rules, id, from - rules.hour, until)?;
     let in_maintenance = |slot: i64| planned.iter().any(|(from, to)| (*from..*to).contains(&slot));
+    let mut truth = Truth::default();
+    (from - rules.hour..from).for_each(|slot| _ = truth.at(rules, &timeline, slot));
     let slots = (from..until).map(|slot| {
-        let counts = timeline.at(slot).of(truth(rules, &timeline, slot));
+        let counts = timeline.at(slot).of(truth.at(rules, &timeline, slot));
         let (valid, bad) = (requests(counts.valid), requests(counts.bad));
         slo::Slot { start: rules.time_of(slot), valid, bad, planned: in_maintenance(slot) }
     });
@@ -91,10 +93,4 @@ fn of_hour(rules: &Rules, kept: &Kept) -> Hour {
         planned_valid: requests(planned_valid),
         planned_bad: requests(planned_bad),
     }
-}
-
-/// The source of truth at a slot.
-fn truth(rules: &Rules, slots: &Timeline, at: i64) -> Source {
-    let any = |source: Source| (at - rules.hour..=at).rev().any(|slot| slots.at(slot).of(source).rows > 0);
-    [Source::Metrics, Source::Legacy].into_iter().find(|source| any(*source)).unwrap_or(Source::Spans)
 }

@@ -90,9 +90,15 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     let mut first = until;
     if from < until {
         first = slots(world, id, key, &mut record, from, &planned)?;
+    } else {
+        // Nothing is known of its slots, which is as good as evaluated.
+        record.history.done = until;
     }
+    let recurrence = i64::from(rules.config.lifecycle.recurrence_s) / rules.config.slot_s;
+    let kept = rules.time_of(until - recurrence.max(rules.restate) - rules.day);
     let all = dirty.is_some_and(|dirty| dirty.all);
-    let mut service = Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id)? };
+    let mut service =
+        Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id, kept)?, kept };
     let rows = service.rows(&mut record, all, world.store, id)?;
     record.save(id)?;
     Ok((until - first).unsigned_abs() + rows * 20)
@@ -144,6 +150,8 @@ struct Service<'a> {
     covering: Vec<Maintenance>,
     planned: Vec<(i64, i64)>,
     told: Told,
+    /// What was over before is forgotten, in nanoseconds: the rows of it stay as they are.
+    kept: i64,
 }
 
 impl Service<'_> {
@@ -167,6 +175,11 @@ impl Service<'_> {
         sent += objectives::rows(rules, self.key, store, id, &self.planned, (self.first, self.until), record)?;
         self.forget(record, horizon);
         Ok(sent)
+    }
+
+    /// From when on all incidents, changes and alerts are known: rows from before are not taken back.
+    fn still(&self) -> i64 {
+        self.kept + self.rules.time_of(self.rules.day)
     }
 
     fn changes(&self) -> Vec<ChangeRow> {
@@ -207,7 +220,7 @@ impl Service<'_> {
             opened_at: Timestamp(time),
             ..IncidentRow::default()
         };
-        record.published.sync(Table::Incidents, (i64::MIN, i64::MAX), rows, bare)
+        record.published.sync(Table::Incidents, (self.still(), i64::MAX), rows, bare)
     }
 
     /// The rows of changes and alerts.
@@ -215,7 +228,7 @@ impl Service<'_> {
         let bare =
             |time: i64, id: &str| ChangeRow { change_id: id.to_owned(), time: Timestamp(time), ..ChangeRow::default() };
         let rows = changes.iter().map(|row| (row.time.0, row.change_id.clone(), row.clone()));
-        let sent = record.published.sync(Table::Changes, (i64::MIN, i64::MAX), rows, bare)?;
+        let sent = record.published.sync(Table::Changes, (self.still(), i64::MAX), rows, bare)?;
         let alerts = self.told.alerts.iter().flat_map(|(id, facts)| facts.occurrences(id));
         let incident_of = |_: &ServiceKey, at: i64| {
             let during = |one: &&Incident| one.first <= at && one.over().is_none_or(|over| at < over);
@@ -228,7 +241,7 @@ impl Service<'_> {
             started_at: Timestamp(time),
             ..AlertRow::default()
         };
-        Ok(sent + record.published.sync(Table::Alerts, (i64::MIN, i64::MAX), rows, bare)?)
+        Ok(sent + record.published.sync(Table::Alerts, (self.still(), i64::MAX), rows, bare)?)
     }
 
     /// The rows of hours and days: of those that were evaluated again, or of all that are still kept.
@@ -284,7 +297,6 @@ impl Service<'_> {
     fn forget(&self, record: &mut Record, horizon: i64) {
         let rules = self.rules;
         let month = self.until - DAYS * rules.day;
-        let recurrence = i64::from(rules.config.lifecycle.recurrence_s) / rules.config.slot_s;
         let kept = rules.window_start(horizon, rules.day);
         for hour in record.history.hours.iter().filter(|hour| hour.start < kept) {
             let start = rules.window_start(hour.start, rules.day);
@@ -293,12 +305,15 @@ impl Service<'_> {
                 None => record.days.push(Hour { start, sums: hour.sums }),
             }
         }
-        record.history.forget(rules, horizon, self.until - recurrence.max(rules.restate) - rules.day);
+        record.history.forget(rules, horizon, rules.slot_of(self.kept));
         record.days.retain(|day| day.start >= month);
         let published = &mut record.published;
         published.forget(Table::Hours, rules.time_of(kept));
         published.forget(Table::Slo, rules.time_of(kept));
         published.forget(Table::Days, rules.time_of(month));
+        for table in [Table::Incidents, Table::Changes, Table::Alerts] {
+            published.forget(table, self.kept);
+        }
         published.forget(Table::Availability, rules.time_of(horizon - rules.day));
     }
 }

@@ -246,7 +246,8 @@ impl Store {
             let mut kept = page.is_empty();
             for (at, bytes) in page {
                 let old = self.totals.floor.is_some_and(|floor| at.0 < floor);
-                if !old && !(over && self.totals.id_bytes > limit / 10 * 9) {
+                let surplus = over && self.totals.id_bytes > limit / 10 * 9;
+                if !old && !surplus {
                     kept = true;
                     break;
                 }

@@ -146,7 +146,7 @@ macro_rules! window_row {
             pub(crate) incidents: u64,
             /// Those of them that recur: an earlier one of the same fingerprint was resolved shortly before. Sum.
             pub(crate) recurring: u64,
-            /// Unplanned incidents that were open at the end of the window.
+            /// Unplanned incidents that were open at the end of the window: their impact went on.
             pub(crate) open_count: u64,
             /// Age of the oldest of them at the end of the window, in seconds.
             pub(crate) open_oldest_s: Option<f64>,
