@@ -4,10 +4,12 @@
 //! folder, by one PUT in an object store.
 
 mod destination;
+mod discard;
 mod encode;
 mod epoch;
 mod folder;
 mod gather;
+mod inspect;
 mod keys;
 mod merge;
 mod order;
@@ -16,12 +18,16 @@ mod read;
 mod record;
 mod staging;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use destination::{Destination, Retry};
+pub use discard::replace_state;
 pub use epoch::{Along, Closed, Restored};
+pub use inspect::{FileReport, FileState, Inspection, RecordContent, RecordReport, StateReport, Unnamed, inspect};
 pub use read::read;
+pub use tally::{TableTally, UnreadableFile, tally};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
