@@ -156,6 +156,9 @@ impl std::fmt::Debug for Writer {
     }
 }
 
+/// Rows, folder by folder.
+type Parts = Vec<(Folder, RecordBatch)>;
+
 /// The epoch that takes rows.
 struct Open {
     epoch: Arc<Epoch>,
@@ -363,7 +366,7 @@ impl Writer {
     }
 
     /// The rows, folder by folder, once there is room for them.
-    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Vec<(Folder, RecordBatch)>)> {
+    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Parts)> {
         if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
             return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
         }
