@@ -164,9 +164,9 @@ impl Walk<'_> {
 }
 
 impl History {
-    /// Whether the last interval goes on.
-    pub(crate) fn is_open(&self, interval: &Interval) -> bool {
-        interval.to == self.done
+    /// Whether an interval goes on. One that has come to midnight is over: it would be cut there.
+    pub(crate) fn is_open(&self, rules: &Rules, interval: &Interval) -> bool {
+        interval.to == self.done && rules.window_start(interval.to, rules.day) != interval.to
     }
 }
 

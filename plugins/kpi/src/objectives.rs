@@ -13,7 +13,7 @@ use crate::slo::{self, History, Hour, SloRow};
 use crate::slots::{Truth, requests};
 use crate::store::Store;
 
-/// Sends out the rows of the hours that were evaluated; tells how many.
+/// Sends out the rows of the hours that were evaluated; tells how much work that was, in slots.
 ///
 /// The hours of an evaluation are worked out when something failed within the reach of the rules for pages, or when an
 /// hour has ended: without failures nothing can fire, and the burn rates of an hour that goes on are all 0.
@@ -42,21 +42,22 @@ pub(crate) fn rows(
         return Ok(0);
     }
     let history = history(rules, store, id, planned, record, (start, until), reach.min(7 * hour))?;
-    let mut sent = 0;
     for objective in objectives {
         let (from, to) = (rules.time_of(start), rules.time_of(until));
         let rows = slo::rows(&history, config, objective, (&key.environment, &key.service), from, to);
-        let rows = rows.into_iter().map(|row| (row.window_start.0, row.slo_name.clone(), row));
+        let named = |row| SloRow { service_namespace: key.namespace.clone(), ..row };
+        let rows = rows.into_iter().map(|row| (row.window_start.0, row.slo_name.clone(), named(row)));
         let bare = |time: i64, name: &str| SloRow {
             environment: key.environment.clone(),
+            service_namespace: key.namespace.clone(),
             service_name: key.service.clone(),
             slo_name: name.to_owned(),
             window_start: Timestamp(time),
             ..SloRow::default()
         };
-        sent += record.published.sync_named(Table::Slo, (from, i64::MAX), &objective.name, rows, bare)?;
+        record.published.sync_named(Table::Slo, (from, i64::MAX), &objective.name, rows, bare)?;
     }
-    Ok(sent)
+    Ok(2 * (until - start + reach.min(7 * hour)).unsigned_abs())
 }
 
 /// Slots as far back as the rules for pages reach, hours before them, days before those.

@@ -23,6 +23,10 @@ use crate::windows::Found;
 /// Days of which the sums are kept: those that an objective's period can reach.
 const DAYS: i64 = 32;
 
+/// What a service and a row cost, in slots that could be looked at instead.
+const SERVICE_WORK: u64 = 150;
+const ROW_WORK: u64 = 60;
+
 /// What is kept of a service from one evaluation to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -78,7 +82,8 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     let (rules, until) = (world.rules, world.until);
     let known = Record::load(id)?;
     let done = known.as_ref().map_or(i64::MAX, |record| record.history.done);
-    let from = dirty.map_or(done, |dirty| dirty.from.min(done));
+    // What was found of slots that are forgotten stays.
+    let from = dirty.map_or(done, |dirty| dirty.from.min(done)).max(world.store.totals.evaluable(rules));
     let mut record = known.unwrap_or_default();
     let covering: Vec<Maintenance> = world
         .maintenance
@@ -101,7 +106,7 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
         Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id, kept)?, kept };
     let rows = service.rows(&mut record, all, world.store, id)?;
     record.save(id)?;
-    Ok((until - first).unsigned_abs() + rows * 20)
+    Ok((until - first).unsigned_abs() + SERVICE_WORK + rows * ROW_WORK)
 }
 
 /// Evaluates the slots; tells from which one on.
@@ -158,7 +163,7 @@ impl Service<'_> {
     /// Sends out the rows that have changed; tells how many.
     fn rows(&mut self, record: &mut Record, all: bool, store: &Store, id: ServiceId) -> Result<u64> {
         let rules = self.rules;
-        let horizon = store.totals.floor.unwrap_or(i64::MIN).min(self.until - rules.restate);
+        let horizon = self.until - rules.restate;
         let derived: Vec<_> = record.history.ended.iter().chain(&record.history.open).cloned().collect();
         let told = std::mem::take(&mut self.told.incidents);
         let incidents = incidents(rules, self.key, &derived, told, &self.covering);
@@ -172,9 +177,9 @@ impl Service<'_> {
             sent += self.told(record, &incidents, &changes)?;
         }
         sent += self.windows(record, &incidents, &changes, changed)?;
-        sent += objectives::rows(rules, self.key, store, id, &self.planned, (self.first, self.until), record)?;
+        let slots = objectives::rows(rules, self.key, store, id, &self.planned, (self.first, self.until), record)?;
         self.forget(record, horizon);
-        Ok(sent)
+        Ok(sent + slots / ROW_WORK)
     }
 
     /// From when on all incidents, changes and alerts are known: rows from before are not taken back.
@@ -203,7 +208,7 @@ impl Service<'_> {
         let from = changed.first().map_or(self.first, |interval| interval.from.min(self.first));
         let rows = changed.iter().map(|interval| {
             let row = AvailabilityRow {
-                to_at: (!history.is_open(interval)).then(|| Timestamp(rules.time_of(interval.to))),
+                to_at: (!history.is_open(rules, interval)).then(|| Timestamp(rules.time_of(interval.to))),
                 state: interval.state.name().to_owned(),
                 source: interval.basis.name().map(str::to_owned),
                 ..bare(rules.time_of(interval.from), "")

@@ -87,7 +87,7 @@ pub(crate) struct AvailabilityRow {
     pub(crate) service_name: String,
     /// When the state began.
     pub(crate) from_at: Timestamp,
-    /// When it ended, not within it any more; null while it goes on.
+    /// When it ended, not within it any more; null while it goes on, midnight at the latest.
     pub(crate) to_at: Option<Timestamp>,
     /// up, degraded (part of the up time unless configured otherwise), down, unknown, or maintenance.
     pub(crate) state: String,

@@ -237,3 +237,44 @@ fn a_check_fails_when_no_class_but_5xx_was_answered() {
     let hour = probed(&points);
     assert_eq!((number(&hour, "up_s"), number(&hour, "down_s")), (300.0, 300.0));
 }
+
+#[test]
+fn maintenance_declared_beyond_the_horizon_leaves_what_was_found_before() {
+    let mut weir = Weir::new("{}");
+    weir.process(spans(&good("shop")));
+    weir.advance(at(10, 10, 0));
+    let before = weir.rows("kpi_hourly")[0].clone();
+    weir.advance(at(10 + 40, 0, 0));
+    weir.process(logs(&[maintenance(at(10, 0, 0), "shop", at(10, 2, 0), at(10, 4, 0))]));
+    weir.advance(at(10 + 40, 1, 0));
+    let after = weir.rows("kpi_hourly")[0];
+    assert_eq!((number(after, "up_s"), number(after, "valid")), (number(&before, "up_s"), number(&before, "valid")));
+}
+
+#[test]
+fn ids_that_take_too_much_room_go_oldest_first_and_their_slots_are_closed() {
+    let mut weir = Weir::new(r#"{ "dedup_bytes_max": 65536 }"#);
+    let all: Vec<Span> = (0..12_000)
+        .map(|number| Span::new("shop", at(10, 0, 0) + number * SECOND / 20, number as u64, false))
+        .collect();
+    weir.process(spans(&all));
+    weir.advance(at(10, 10, 0));
+    weir.process(spans(&all));
+    weir.advance(at(10, 11, 0));
+    let hour = weir.rows("kpi_hourly")[0];
+    assert_eq!(number(hour, "valid"), 12_000.0);
+    assert!(weir.counters["rows_too_late"] > 3000, "{:?}", weir.counters);
+    assert_eq!(weir.counters["rows_too_late"] + weir.counters["spans_duplicated"], 12_000);
+}
+
+#[test]
+fn work_that_is_left_over_is_done_by_the_next_calls() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut weir = Weir::new(r#"{ "work_max": 1000 }"#);
+    weir.process(spans(&names.map(good).concat()));
+    weir.advance(at(10, 10, 0));
+    let first = weir.rows("kpi_hourly").len();
+    (1..8).for_each(|second| _ = weir.advance(at(10, 10, second)));
+    assert!((1..8).contains(&first), "{first}");
+    assert_eq!(weir.rows("kpi_hourly").len(), 8);
+}
