@@ -3,7 +3,7 @@
 use super::*;
 
 fn mistakes(config: &str) -> Vec<String> {
-    let error = Plugin::<Kpi>::configure(config).err().expect("a mistake");
+    let Err(error) = Plugin::<Kpi>::configure(config) else { panic!("{config} is taken") };
     error.mistakes().map(|(key, _)| key.to_owned()).collect()
 }
 
