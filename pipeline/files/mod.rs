@@ -162,7 +162,7 @@ pub fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> Result<()> {
     let temporary = Path::new(&temporary);
     let write = || {
         remove_if_there(files, temporary)?;
-        let mut file = files.create(temporary)?;
+        let mut file = files.create_private(temporary)?;
         file.write_all(content)?;
         file.sync()?;
         files.rename(temporary, path)?;

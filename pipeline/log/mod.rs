@@ -248,6 +248,22 @@ impl Log {
         })
     }
 
+    /// Removes the segments of a log that is closed, if nothing in it is needed any more: all its records are below this
+    /// position. What was received is then in the tables alone, as the plugins left it.
+    pub fn clear(&self, below: Lsn) -> Result<()> {
+        let Some(disk) = self.shared.disk.as_ref().filter(|_| self.next_lsn() <= below) else { return Ok(()) };
+        let folder = &disk.folder;
+        let mut segments = folder.segments();
+        for &first in segments.keys() {
+            let path = folder.path(first);
+            let removed = crate::files::remove_if_there(&*folder.files, &path);
+            removed.map_err(|error| failed("cannot remove the segment", &path, &error))?;
+        }
+        segments.clear();
+        let synced = folder.files.sync_folder(&folder.options.folder);
+        synced.map_err(|error| failed("cannot bring to the disk the folder", &folder.options.folder, &error))
+    }
+
     /// The LSN that the next record gets.
     pub fn next_lsn(&self) -> Lsn {
         lock(&self.shared.state).next

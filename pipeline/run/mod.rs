@@ -354,7 +354,8 @@ impl Pipeline {
             let _ = worker.join();
         }
         let ended = self.shared.end_last_epoch(cut);
-        ended.and(self.shared.log.close())
+        ended.and(self.shared.log.close())?;
+        self.shared.log.clear(self.shared.writer.published_position())
     }
 }
 

@@ -42,6 +42,7 @@ use self::epoch::{Closing, Ledger};
 use self::folder::Folder;
 use self::gather::{Day, Mark};
 use self::partition::{Account, Epoch, Lost, Partition, Staged, locked};
+use self::record::Record;
 use crate::files::{Files, Lock, Real, failed, make_folders};
 use crate::tables::{Table, Tables};
 use crate::{Error, Result, Signal};
@@ -189,26 +190,24 @@ impl Writer {
             let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, sorted)?;
             encoders.insert(Arc::clone(&table.name), Arc::new(encoder));
         }
-        let records = record::read_all(&options)?;
+        let mut records = record::read_all(&options)?;
+        if records.is_empty() {
+            // A staging folder that is new, before tables that may not be. It is asked once: a store may be away later.
+            let epoch = options.to.largest_epoch(&*files, &options.writer_name)?.unwrap_or(0);
+            let mut first = Record { epoch, ..Record::default() };
+            record::write(&options, &mut first)?;
+            records.push(first);
+        }
         let recorded: Vec<&Staged> = records.iter().flat_map(|record| &record.files).collect();
         let known: Vec<&str> = recorded.iter().map(|file| file.staged_name()).collect();
         staging::clear(&options, &known)?;
-        let last = records.last();
-        if let Some(last) = last {
-            state::clear(&options, last)?;
-        }
-        let restored = match last {
-            Some(last) => Restored {
-                epoch: last.epoch,
-                position: last.to,
-                watermark: last.watermark,
-                state: state::read(&options, last)?,
-            },
-            // A staging folder that is new, before tables that may not be.
-            None => Restored {
-                epoch: options.to.largest_epoch(&*files, &options.writer_name)?.unwrap_or(0),
-                ..Restored::default()
-            },
+        let last = records.last().cloned().unwrap_or_default();
+        state::clear(&options, &last)?;
+        let restored = Restored {
+            epoch: last.epoch,
+            position: last.to,
+            watermark: last.watermark,
+            state: state::read(&options, &last)?,
         };
         let open = Open { epoch: Epoch::new(restored.epoch + 1), partitions: HashMap::new(), days: BTreeMap::new() };
         let mut writer = Self {
