@@ -340,7 +340,7 @@ impl Pipeline {
         if self.shared.stopping.swap(true, Relaxed) {
             return Ok(());
         }
-        self.shared.coalescer.flush(true, &self.shared.queue);
+        self.shared.coalescer.close(&self.shared.queue);
         self.shared.queue.close();
         if let Some(clock) = self.clock.take() {
             clock.thread().unpark();
@@ -349,8 +349,10 @@ impl Pipeline {
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
+        // First, so that nobody waits for a log that waits for space. What it could not take was not acknowledged.
+        let closed = self.shared.log.close();
         let ended = self.shared.end_last_epoch();
-        ended.and(self.shared.log.close())
+        closed.and(ended)
     }
 }
 
