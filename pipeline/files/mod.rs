@@ -141,18 +141,44 @@ pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::storage(format!("{what} {}: {error}", path.display()))
 }
 
+/// A sync that failed: the kernel may have dropped what it had, so that no retry can tell what is on the disk.
+pub struct Lost;
+
+impl Lost {
+    const CURE: &str = "what was written may be lost; look at the disk, then restart";
+
+    /// The error for what a failed sync should have made durable.
+    pub fn error(path: &Path, error: &io::Error) -> Error {
+        Error::storage(format!("{}: {}", failed("cannot bring to the disk", path, error), Self::CURE))
+    }
+
+    /// Whether an error is of a sync that failed.
+    pub fn is(error: &Error) -> bool {
+        error.message().ends_with(Self::CURE)
+    }
+}
+
+/// Makes the names in a folder durable. A failure is [`Lost`].
+pub fn sync_folder(files: &dyn Files, folder: &Path) -> Result<()> {
+    files.sync_folder(folder).map_err(|error| Lost::error(folder, &error))
+}
+
 /// Makes a folder and those above it, each name durable.
 pub fn make_folders(files: &dyn Files, folder: &Path) -> Result<()> {
     let stat = files.stat(folder).map_err(|error| failed("cannot look at", folder, &error))?;
-    if stat.is_some_and(|stat| stat.is_folder) {
-        return Ok(());
-    }
     let above = above(folder);
-    if above != folder && above != Path::new(".") {
-        make_folders(files, above)?;
+    if stat.is_none_or(|stat| !stat.is_folder) {
+        if above != folder && above != Path::new(".") {
+            make_folders(files, above)?;
+        }
+        files.make_folder(folder).map_err(|error| failed("cannot make the folder", folder, &error))?;
     }
-    files.make_folder(folder).map_err(|error| failed("cannot make the folder", folder, &error))?;
-    files.sync_folder(above).map_err(|error| failed("cannot bring to the disk the folder", above, &error))
+    // Also of one that is there: who made it may have been killed before its name was durable.
+    match files.sync_folder(above) {
+        // Who may not look into the folder above has not made this one.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && stat.is_some() => Ok(()),
+        synced => synced.map_err(|error| Lost::error(above, &error)),
+    }
 }
 
 /// Writes a small file whole or not at all, in place of one of that name; durable when it returns.
@@ -164,11 +190,12 @@ pub fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> Result<()> {
         remove_if_there(files, temporary)?;
         let mut file = files.create_private(temporary)?;
         file.write_all(content)?;
-        file.sync()?;
-        files.rename(temporary, path)?;
-        files.sync_folder(above(path))
+        Ok(file)
     };
-    write().map_err(|error| failed("cannot write", path, &error))
+    let mut file = write().map_err(|error| failed("cannot write", path, &error))?;
+    file.sync().map_err(|error| Lost::error(path, &error))?;
+    files.rename(temporary, path).map_err(|error| failed("cannot write", path, &error))?;
+    sync_folder(files, above(path))
 }
 
 /// Removes a file; one that is gone already is as good.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,13 +21,15 @@ const UNNAMED: &str = "segment.new";
 pub(super) struct Folder {
     pub(super) files: Arc<dyn Files>,
     pub(super) options: Options,
+    /// The reserve is given up: segments are as long as what waits, for the rest of the space is needed elsewhere.
+    pub(super) is_scarce: AtomicBool,
     /// The segments: the first LSN of each, and its length.
     segments: Mutex<BTreeMap<Lsn, u64>>,
 }
 
 impl Folder {
     pub(super) fn new(files: Arc<dyn Files>, options: Options, segments: BTreeMap<Lsn, u64>) -> Self {
-        Self { files, options, segments: Mutex::new(segments) }
+        Self { files, options, is_scarce: AtomicBool::new(false), segments: Mutex::new(segments) }
     }
 
     pub(super) fn segments(&self) -> MutexGuard<'_, BTreeMap<Lsn, u64>> {
@@ -109,7 +113,12 @@ impl Writer {
         while let Some(head) = self.batch.heads.get(self.batch.done.0) {
             let segment = match &mut self.segment {
                 Some(segment) if segment.has_room(head.bytes()) => segment,
-                full => full.insert(Segment::begin(folder, head.lsn, folder.options.segment_bytes, head.bytes())?),
+                full => {
+                    let is_scarce = folder.is_scarce.load(Relaxed);
+                    let bytes = if is_scarce { 0 } else { folder.options.segment_bytes };
+                    let needed = if is_scarce { self.batch.bytes_left() } else { head.bytes() };
+                    full.insert(Segment::begin(folder, head.lsn, bytes, needed)?)
+                }
             };
             let (records, bytes, durable) = segment.take(&mut self.batch);
             let began = Instant::now();

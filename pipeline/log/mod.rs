@@ -206,6 +206,20 @@ impl Log {
         state.progress.outcome(lsn)
     }
 
+    /// Blocks until a record is durable, or never will be, or the log waits for space; whether it is durable.
+    pub fn wait_durable_or_full(&self, lsn: Lsn) -> Result<bool> {
+        let state = lock(&self.shared.state);
+        let waiting = |state: &mut State| state.progress.is_open_at(lsn) && state.full.is_none();
+        let state = self.shared.progress.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        state.progress.outcome(lsn).map(|()| !state.progress.is_open_at(lsn))
+    }
+
+    /// Whether a record is durable now; an error if it never will be.
+    pub fn is_durable(&self, lsn: Lsn) -> Result<bool> {
+        let progress = &lock(&self.shared.state).progress;
+        progress.outcome(lsn).map(|()| !progress.is_open_at(lsn))
+    }
+
     /// Ends when a record is durable, or never will be. Dropping it changes nothing.
     pub fn durable(&self, lsn: Lsn) -> impl Future<Output = Result<()>> + Send + use<> {
         let now = lock(&self.shared.state).progress.clone();
@@ -295,6 +309,7 @@ impl Log {
         self.shared.disk.as_ref().map_or(Ok(false), |disk| {
             let mut reserve = lock(&disk.reserve);
             *reserve = *reserve || reserve::take(&disk.folder)?;
+            disk.folder.is_scarce.store(!*reserve && disk.folder.options.reserve_bytes > 0, Ordering::Relaxed);
             Ok(*reserve)
         })
     }
@@ -304,6 +319,7 @@ impl Log {
         self.shared.disk.as_ref().map_or(Ok(false), |disk| {
             let mut reserve = lock(&disk.reserve);
             *reserve = false;
+            disk.folder.is_scarce.store(true, Ordering::Relaxed);
             reserve::release(&disk.folder)
         })
     }

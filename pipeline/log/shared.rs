@@ -99,6 +99,7 @@ impl Shared {
                 Ok(()) => {}
                 Err(Failure::Full(message)) => {
                     lock(&self.state).full = Some(message);
+                    self.progress.notify_all();
                     return Ok(Committed::Waiting);
                 }
                 Err(Failure::Lost(error)) => {

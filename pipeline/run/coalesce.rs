@@ -8,7 +8,9 @@ use crate::batch::Batch;
 use crate::decode::{Builder, Decoded, decode};
 use crate::log::Lsn;
 use crate::receive::Permit;
-use crate::{Result, Signal};
+use crate::{Error, Result, Signal};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ pub(super) struct Coalescer {
     shards: Vec<[Mutex<Open>; 3]>,
     rows_max: usize,
     delay_max: Duration,
+    /// Written with every shard locked, read with one.
+    closed: AtomicBool,
 }
 
 /// What lies before a moment: everything up to a position is in the queue, and nothing later.
@@ -42,7 +46,7 @@ impl Coalescer {
     pub(super) fn new(shards: usize, rows_max: usize, delay_max: Duration) -> Self {
         let open = |signal| Mutex::new(Open { builder: Builder::new(signal), permits: Vec::new(), since: None });
         let shards = (0..shards.max(1)).map(|_| Signal::ALL.map(open)).collect();
-        Self { shards, rows_max, delay_max }
+        Self { shards, rows_max, delay_max, closed: AtomicBool::new(false) }
     }
 
     /// A shard that nobody uses now, or the first one.
@@ -69,11 +73,14 @@ impl Coalescer {
         append: impl FnOnce(&Decoded) -> Result<T>,
     ) -> Result<(Decoded, Option<T>)> {
         let mut open = self.lock(signal);
+        if self.closed.load(Relaxed) {
+            return Err(Error::overload("weir is stopping; retry later"));
+        }
         let decoded = decode(body, &mut open.builder)?;
         if decoded.rows == 0 {
             return Ok((decoded, None));
         }
-        // An error here means that no cut comes after it: the log is lost, or the last cut is made. Nobody sees these rows.
+        // An error here means that the log is lost, and with it the pipeline: no epoch will end any more.
         let appended = append(&decoded)?;
         open.permits.push(permit);
         open.since.get_or_insert_with(Instant::now);
@@ -117,11 +124,22 @@ impl Coalescer {
     /// Sends on everything, and lets what comes later wait in the queue until [`Queue::resume`]. `position` is asked while no
     /// request can enter.
     pub(super) fn cut(&self, queue: &Queue, position: impl FnOnce() -> Lsn) -> Cut {
+        let _all = self.seal_all(queue);
+        Cut { position: position(), watermark: queue.hold() }
+    }
+
+    /// Sends on everything, and takes nothing more: a request that comes later would be in the log and in no batch.
+    pub(super) fn close(&self, queue: &Queue) {
+        let _all = self.seal_all(queue);
+        self.closed.store(true, Relaxed);
+    }
+
+    fn seal_all(&self, queue: &Queue) -> Vec<MutexGuard<'_, Open>> {
         let mut all: Vec<_> =
             self.shards.iter().flatten().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner)).collect();
         for open in all.iter_mut().filter(|open| open.since.is_some()) {
             self.seal(open, queue);
         }
-        Cut { position: position(), watermark: queue.hold() }
+        all
     }
 }

@@ -2,11 +2,15 @@
 
 use super::coalesce::Cut;
 use super::{NOT_REPLAYING, Shared};
+use crate::log::Lsn;
 use crate::write::Along;
-use crate::{Result, chain};
+use crate::{Error, Result, chain};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+
+/// How long an epoch that ends waits for a log that has been given space.
+const FULL: Duration = Duration::from_secs(1);
 
 /// How many epochs may pass without one that ends before requests should go elsewhere.
 const OVERDUE: u32 = 3;
@@ -29,43 +33,37 @@ impl Shared {
 
     /// Publishes what is committed, and lets go of the log up to there.
     pub(super) fn publish(&self) -> Result<()> {
-        self.writer.publish()?;
+        let published = self.writer.publish();
+        self.watch_writer();
+        published?;
         self.log.set_other_bytes(self.writer.pending().staged_bytes);
         self.log.trim(self.writer.published_position())
     }
 
     fn commit(&self) -> Result<()> {
         let _one = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        self.refuse_if_lost()?;
-        self.writer.commit()?;
+        self.commit_rotated()?;
         if !self.has_news() {
             return Ok(());
         }
         let cut = self.coalescer.cut(&self.queue, || self.position());
         self.queue.settle();
-        let rotated = self.rotate(cut);
+        // Again: rows of this epoch may be what was lost.
+        let rotated = self.refuse_if_lost().and_then(|()| self.rotate(cut));
         self.queue.resume();
         rotated?;
-        self.commit_rotated(cut)
-    }
-
-    /// The cut before the last epoch: a request that has not entered by now is refused.
-    pub(super) fn last_cut(&self) -> Cut {
-        self.coalescer.cut(&self.queue, || {
-            self.closed.store(true, Relaxed);
-            self.position()
-        })
+        self.commit_rotated()
     }
 
     /// The last epoch, with no worker left that could add to it.
-    pub(super) fn end_last_epoch(&self, cut: Cut) -> Result<()> {
+    pub(super) fn end_last_epoch(&self) -> Result<()> {
         let _one = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         let end = || {
-            self.refuse_if_lost()?;
-            self.writer.commit()?;
-            if self.writer.has_open_rows() || cut.position > self.writer.recorded_position() {
+            self.commit_rotated()?;
+            if self.has_news() {
+                let cut = Cut { position: self.position(), watermark: self.queue.watermark() };
                 self.rotate(cut)?;
-                self.commit_rotated(cut)?;
+                self.commit_rotated()?;
             }
             self.publish()
         };
@@ -95,10 +93,13 @@ impl Shared {
         Ok(())
     }
 
-    fn commit_rotated(&self, cut: Cut) -> Result<()> {
+    /// Commits what was rotated, now or before something failed.
+    fn commit_rotated(&self) -> Result<()> {
+        self.refuse_if_lost()?;
+        let Some(position) = self.writer.rotated_position() else { return Ok(()) };
         // No record may be in an epoch before it is in the log: an epoch that is ahead of it would hide a hole.
-        if let Some(last) = cut.position.checked_sub(1).filter(|_| self.replaying.load(Relaxed) == NOT_REPLAYING) {
-            self.log.wait_durable(last)?;
+        if let Some(last) = position.checked_sub(1).filter(|_| self.replaying.load(Relaxed) == NOT_REPLAYING) {
+            self.wait_durable(last)?;
         }
         let committed = self.writer.commit();
         // A full disk: what was kept free for this moment is given up, and taken again when there is room.
@@ -112,11 +113,40 @@ impl Shared {
         self.log.take_reserve().map(drop)
     }
 
+    /// What the writer cannot tell of the disk any more is the pipeline's failure, too.
+    pub(super) fn watch_writer(&self) -> bool {
+        let lost = self.writer.lost();
+        let is_lost = lost.is_some();
+        if let Some(error) = lost {
+            self.failure.set_lost(error);
+        }
+        is_lost
+    }
+
+    /// Waits for the log, but not while it waits for space: that may be given back by nothing but an epoch that ends.
+    fn wait_durable(&self, last: Lsn) -> Result<()> {
+        if self.log.wait_durable_or_full(last)? {
+            return Ok(());
+        }
+        self.log.release_reserve()?;
+        let until = Instant::now() + FULL;
+        while !self.log.is_durable(last)? {
+            if Instant::now() >= until {
+                return Err(Error::storage(
+                    "the log waits for space on the disk, and the end of the epoch for the log",
+                ));
+            }
+            std::thread::sleep(FULL / 100);
+        }
+        Ok(())
+    }
+
     fn refuse_if_lost(&self) -> Result<()> {
         self.failure.lost().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     fn noted(&self, ended: Result<()>) -> Result<()> {
+        self.watch_writer();
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().err().cloned();
         ended
     }

@@ -13,7 +13,7 @@ pub struct Failure(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     error: OnceLock<Error>,
-    /// The failure is that nothing is known any more about what is on the disk.
+    /// What is in memory and on the disk do not belong together any more.
     lost: AtomicBool,
     told: Notify,
 }
@@ -25,14 +25,14 @@ impl Failure {
         }
     }
 
-    /// The log is lost: nothing may be acknowledged or committed any more.
+    /// A sync has failed, or rows are gone from memory: nothing may be acknowledged or committed any more.
     pub(super) fn set_lost(&self, error: Error) {
         self.0.lost.store(true, Relaxed);
         self.set(error);
     }
 
-    /// Why nothing is known any more about what is on the disk, if that is so. The process should end at once: what was
-    /// acknowledged is recovered by the next start from what the disk really has.
+    /// Why nothing can be committed any more, if that is so: nobody knows what is on the disk, or rows are missing in memory.
+    /// The process should end at once: what was acknowledged is recovered by the next start from what the disk really has.
     pub fn lost(&self) -> Option<&Error> {
         self.get().filter(|_| self.0.lost.load(Relaxed))
     }

@@ -69,9 +69,6 @@ fn try_enter(shared: &Shared, signal: Signal, body: &[u8]) -> Result<(Accepted, 
     let permit = shared.budget.hold(body.len() + REQUEST_BYTES_MIN)?;
     let received_ns = watch::clock::now_ns();
     let append = |decoded: &Decoded| {
-        if shared.closed.load(Relaxed) {
-            return Err(Error::overload("weir is stopping; retry later"));
-        }
         let lsn = shared.log.append(signal, received_ns, body)?;
         shared.count(signal, decoded);
         Ok(lsn)

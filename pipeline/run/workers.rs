@@ -18,9 +18,8 @@ pub(super) fn start(shared: &Arc<Shared>, worker: usize) -> Result<JoinHandle<()
                 let rows = job.rows();
                 let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&shared, worker, job)));
                 if caught.is_err() {
-                    shared
-                        .failure
-                        .set(Error::bug(format!("worker {worker} ended in a panic; report it with the message above")));
+                    let why = format!("worker {worker} ended in a panic; report it with the message above");
+                    shared.failure.set_lost(Error::bug(why));
                 }
                 shared.queue.finished(rows);
             }
@@ -66,12 +65,17 @@ fn write_emitted(shared: &Shared, sequence: u64, emitted: Vec<Emitted>) {
 }
 
 /// Tries until it is done. While the disk or the store is in trouble the worker waits here, the memory budget fills up,
-/// and the clients are told to come back later: no row is given up. Anything but trouble with storage is a failure.
+/// and the clients are told to come back later: no row is given up. Anything but trouble with storage is a failure,
+/// and so is a disk of which nobody knows what it has: no epoch may end any more, for it would be without these rows, which
+/// are in the log.
 fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
     let mut pause = Duration::from_millis(50);
     while let Err(error) = write() {
         if !housekeeping::passes(&error) {
-            shared.failure.set(error);
+            shared.failure.set_lost(error);
+            return;
+        }
+        if shared.watch_writer() {
             return;
         }
         std::thread::sleep(pause);

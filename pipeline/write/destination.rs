@@ -14,9 +14,9 @@ use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, PutPa
 use tokio::runtime::Handle;
 
 use super::WriteOptions;
-use super::staging::{epoch_of, largest_epoch, sync};
+use super::staging::{epoch_of, largest_epoch};
 use crate::config::S3;
-use crate::files::{Files, failed, make_folders, remove_if_there};
+use crate::files::{Files, failed, make_folders, remove_if_there, sync_folder};
 use crate::{Error, Result};
 
 /// Where tables are.
@@ -139,6 +139,15 @@ impl Destination {
         }
     }
 
+    /// Makes sure of a file that an earlier run brought to its place: it may have been killed before the name was durable.
+    pub(super) fn settle(&self, files: &dyn Files, folder: &str) -> Result<()> {
+        let Self::Local(to) = self else { return Ok(()) };
+        let folder = to.join(folder);
+        let there = files.stat(&folder).map_err(|error| failed("cannot look at", &folder, &error))?;
+        // Files that are gone, with their folder, were there and are not wanted any more.
+        if there.is_some() { make_folders(files, &folder).and_then(|()| sync_folder(files, &folder)) } else { Ok(()) }
+    }
+
     /// Removes a file from its place. Gone already is as good.
     pub(super) fn remove(&self, options: &WriteOptions, folder: &str, name: &str) -> Result<()> {
         let files = &*options.files;
@@ -148,7 +157,7 @@ impl Destination {
                 let target = folder.join(name);
                 remove_if_there(files, &target).map_err(|error| failed("cannot remove", &target, &error))?;
                 let there = files.stat(&folder).map_err(|error| failed("cannot look at", &folder, &error))?;
-                if there.is_some() { sync(files, &folder) } else { Ok(()) }
+                if there.is_some() { sync_folder(files, &folder) } else { Ok(()) }
             }
             Self::Store { store, prefix, runtime } => {
                 let location = location(prefix, folder, name)?;
@@ -215,7 +224,7 @@ fn publish_local(files: &dyn Files, staged: &Path, folder: &Path, name: &str) ->
         }
         result => result.map_err(|error| failed("cannot move a staged file to", &target, &error))?,
     }
-    sync(files, folder)
+    sync_folder(files, folder)
 }
 
 fn repeat<T>(retry: Retry, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {

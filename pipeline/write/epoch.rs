@@ -10,6 +10,7 @@ use super::partition::{Epoch, Partition, Staged, locked};
 use super::record::{self, Record};
 use super::{Writer, Written, staging, state};
 use crate::Result;
+use crate::files::failed;
 
 /// What becomes durable together with the files of an epoch.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +120,7 @@ impl Writer {
         for closing in ended {
             self.stage(&closing)?;
             self.watched(self.record(&closing))?;
-            closing.recorded.store(true, Relaxed);
+            self.watched(self.tidy(closing.epoch.number))?;
         }
         Ok(())
     }
@@ -161,6 +162,12 @@ impl Writer {
         locked(&self.ledger).last.to
     }
 
+    /// The position in the log of the last epoch that has ended and is not recorded, if there is one.
+    pub fn rotated_position(&self) -> Option<u64> {
+        let closing = locked(&self.closing);
+        closing.iter().rev().find(|closing| !closing.recorded.load(Relaxed)).map(|closing| closing.along.position)
+    }
+
     /// The position in the log below which everything is in a published epoch.
     pub fn published_position(&self) -> u64 {
         locked(&self.ledger).published
@@ -191,13 +198,17 @@ impl Writer {
     }
 
     /// The epochs that an earlier run recorded, the last of which may be published or not.
-    pub(super) fn adopt(&self, records: Vec<Record>) {
+    pub(super) fn adopt(&self, records: Vec<Record>) -> Result<()> {
         let mut ledger = locked(&self.ledger);
         let mut closing = locked(&self.closing);
         ledger.published = records.first().map_or(0, |first| first.from);
         for record in records {
             let epoch = Epoch::new(record.epoch);
-            for file in record.files.iter().filter(|file| self.is_staged(file)) {
+            for file in &record.files {
+                if !self.is_staged(file)? {
+                    self.options.to.settle(&*self.options.files, &file.folder)?;
+                    continue;
+                }
                 self.account.staged.fetch_add(file.bytes, Relaxed);
                 self.account.rows.fetch_add(file.pending, Relaxed);
                 locked(&epoch.staged).push(file.clone());
@@ -212,11 +223,13 @@ impl Writer {
             ledger.there.push(record.epoch);
             ledger.last = record;
         }
+        Ok(())
     }
 
     /// Whether a recorded file is in staging, which it is until it is published.
-    pub(super) fn is_staged(&self, file: &Staged) -> bool {
-        matches!(self.options.files.stat(&file.path), Ok(Some(_)))
+    fn is_staged(&self, file: &Staged) -> Result<bool> {
+        let stat = self.options.files.stat(&file.path);
+        Ok(stat.map_err(|error| failed("cannot look at", &file.path, &error))?.is_some())
     }
 
     /// Every row into a file that is complete and on the disk, in the staging folder.
@@ -253,6 +266,14 @@ impl Writer {
         record::write(&self.options, &mut record)?;
         ledger.last = record;
         ledger.there.push(number);
+        // It stands, whatever becomes of what follows: a second record of the epoch would not be its own successor.
+        closing.recorded.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Removes what the record of an epoch has made superfluous.
+    fn tidy(&self, number: u64) -> Result<()> {
+        let mut ledger = locked(&self.ledger);
         let unpublished = locked(&self.closing).front().map_or(number, |first| first.epoch.number);
         self.forget(&mut ledger, unpublished)?;
         state::clear(&self.options, &ledger.last)

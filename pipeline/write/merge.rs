@@ -14,9 +14,9 @@ use bytes::Bytes;
 use super::encode::{Encoder, OpenFile};
 use super::gather::{Chunk, Day, Mark, Newest};
 use super::keys::Columns;
-use super::partition::{Lost, Staged, locked};
+use super::partition::{Staged, locked};
 use super::{WriteOptions, Writer, Written, destination, read, staging};
-use crate::files::{Files, failed, remove_if_there};
+use crate::files::{Files, Lost, failed, remove_if_there};
 use crate::tables::{Table, Upsert};
 use crate::{Error, Result};
 
@@ -149,7 +149,7 @@ fn write(
             file.drain()?;
         }
         file.finish()?;
-        file.sync().map_err(|error| Lost::error(&failed("cannot bring to the disk", path, &error)))?;
+        file.sync().map_err(|error| Lost::error(path, &error))?;
         Ok((file.bytes(), file.sha256()))
     };
     let written = encode();

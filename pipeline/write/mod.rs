@@ -41,9 +41,9 @@ use self::encode::Encoder;
 use self::epoch::{Closing, Ledger};
 use self::folder::Folder;
 use self::gather::{Day, Mark};
-use self::partition::{Account, Epoch, Lost, Partition, Staged, locked};
+use self::partition::{Account, Epoch, Partition, Staged, locked};
 use self::record::Record;
-use crate::files::{Files, Lock, Real, failed, make_folders};
+use crate::files::{Files, Lock, Lost, Real, failed, make_folders};
 use crate::tables::{Table, Tables};
 use crate::{Error, Result, Signal};
 
@@ -190,6 +190,8 @@ impl Writer {
             let encoder = Encoder::new(table, options.row_group_rows, options.zstd_level, sorted)?;
             encoders.insert(Arc::clone(&table.name), Arc::new(encoder));
         }
+        // Who wrote the last record may have been killed before its name was durable, and the log is trimmed by it.
+        staging::sync_folder(&options)?;
         let mut records = record::read_all(&options)?;
         if records.is_empty() {
             // A staging folder that is new, before tables that may not be. It is asked once: a store may be away later.
@@ -227,7 +229,7 @@ impl Writer {
             lost: Mutex::default(),
             _locks: locks,
         };
-        writer.adopt(records);
+        writer.adopt(records)?;
         writer.taken_over = writer.pending().rows;
         Ok((writer, restored))
     }
@@ -311,6 +313,12 @@ impl Writer {
     /// Rows that an earlier run staged and did not publish, which this one publishes.
     pub fn taken_over(&self) -> u64 {
         self.taken_over
+    }
+
+    /// The failure after which nobody can say what is on the disk, if there was one: nothing is taken, recorded or published
+    /// any more, and the process should end.
+    pub fn lost(&self) -> Option<Error> {
+        locked(&self.lost).clone()
     }
 
     /// What was published, by table.

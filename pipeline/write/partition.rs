@@ -12,9 +12,9 @@ use super::encode::{Encoder, OpenFile};
 use super::folder::{self, Folder};
 use super::order::ordered;
 use super::{WriteOptions, staging};
-use crate::files::failed;
+use crate::Result;
+use crate::files::Lost;
 use crate::tables::Table;
-use crate::{Error, Result};
 
 /// Locks; a thread that panicked with the lock has left whole values behind, as every change here is one assignment.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -227,7 +227,7 @@ impl Partition {
         self.account.memory.fetch_sub(held, Relaxed);
         self.account.staged.fetch_add(new, Relaxed);
         finished?;
-        open.sync().map_err(|error| Lost::error(&failed("cannot bring to the disk", open.path(), &error)))?;
+        open.sync().map_err(|error| Lost::error(open.path(), &error))?;
         let path = open.path().to_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = format!("{}/{}", self.table.name, folder::path(self.table.layout, self.folder));
@@ -245,20 +245,5 @@ impl Partition {
         });
         *file = None;
         Ok(())
-    }
-}
-
-/// A failed fsync: the kernel may have dropped what it had, so that no retry can tell what is on the disk.
-pub(super) struct Lost;
-
-impl Lost {
-    const CURE: &str = "what was written may be lost; look at the disk, then restart";
-
-    pub(super) fn error(error: &Error) -> Error {
-        Error::storage(format!("{error}: {}", Self::CURE))
-    }
-
-    pub(super) fn is(error: &Error) -> bool {
-        error.message().ends_with(Self::CURE)
     }
 }

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::WriteOptions;
 use super::partition::Staged;
+use super::{WriteOptions, staging};
 use crate::files::{self, failed};
 use crate::{Error, Result};
 
@@ -101,8 +101,7 @@ pub(super) fn write(options: &WriteOptions, record: &mut Record) -> Result<()> {
 pub(super) fn remove(options: &WriteOptions, epoch: u64) -> Result<()> {
     let path = path(options, epoch);
     files::remove_if_there(&*options.files, &path).map_err(|error| failed("cannot remove", &path, &error))?;
-    let staging = &options.staging;
-    options.files.sync_folder(staging).map_err(|error| failed("cannot bring to the disk the folder", staging, &error))
+    staging::sync_folder(options)
 }
 
 /// The records that are there, the oldest first: whole, and each the one before's successor.

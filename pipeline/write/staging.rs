@@ -3,19 +3,12 @@
 use std::path::Path;
 
 use super::WriteOptions;
-use super::partition::Lost;
 use crate::Result;
 use crate::files::{self, Files, failed};
 
 /// Brings the names in the staging folder to the disk.
 pub(super) fn sync_folder(options: &WriteOptions) -> Result<()> {
-    sync(&*options.files, &options.staging)
-}
-
-/// Brings the names in a folder to the disk.
-pub(super) fn sync(files: &dyn Files, folder: &Path) -> Result<()> {
-    let synced = files.sync_folder(folder);
-    synced.map_err(|error| Lost::error(&failed("cannot bring to the disk the folder", folder, &error)))
+    files::sync_folder(&*options.files, &options.staging)
 }
 
 /// The name of a file: writer, epoch, number within the epoch.

@@ -5,6 +5,7 @@
 
 pub mod grpc;
 pub mod http;
+pub mod oracle;
 pub mod program;
 pub mod reference;
 pub mod rows;

@@ -24,6 +24,12 @@ pub fn printed(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Sends a signal to a process, which may have ended.
+pub fn signal(process: u32, signal: &str) {
+    // `kill` of the shell: no other program has to be started at the right moment.
+    let _ = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).stderr(Stdio::null()).status();
+}
+
 /// A running `weir run`; ended when dropped.
 pub struct Program {
     child: Child,
@@ -42,7 +48,15 @@ impl Program {
     }
 
     /// Runs that command and waits until it listens.
-    pub fn start_as(mut command: Command) -> Self {
+    pub fn start_as(command: Command) -> Self {
+        let mut program = Self::spawn(command);
+        program.grpc = program.address("listening for OTLP/gRPC on ");
+        program.http = program.address("listening for OTLP/HTTP on ");
+        program
+    }
+
+    /// Runs that command, which has no addresses yet.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (to, lines) = sync_channel(1 << 16);
         let stderr = child.stderr.take().unwrap();
@@ -53,10 +67,40 @@ impl Program {
             }
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut program = Self { child, lines, said: Vec::new(), grpc: nowhere, http: nowhere };
-        program.grpc = program.address("listening for OTLP/gRPC on ");
-        program.http = program.address("listening for OTLP/HTTP on ");
-        program
+        Self { child, lines, said: Vec::new(), grpc: nowhere, http: nowhere }
+    }
+
+    /// Waits at most a minute until it listens; whether it does, or has ended before.
+    pub fn listens(&mut self) -> bool {
+        let until = Instant::now() + Duration::from_secs(60);
+        while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let address = |prefix| line.strip_prefix(prefix).map(|address: &str| address.trim().parse().unwrap());
+            self.grpc = address("listening for OTLP/gRPC on ").unwrap_or(self.grpc);
+            self.http = address("listening for OTLP/HTTP on ").unwrap_or(self.http);
+            self.said.push(line);
+            if self.grpc.port() > 0 && self.http.port() > 0 {
+                return true;
+            }
+        }
+        assert!(Instant::now() < until, "it does not listen; it said\n{}", self.said.join("\n"));
+        false
+    }
+
+    /// Waits until it ends, at most a minute; with what it said.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let until = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "it does not end; it said\n{}", self.said.join("\n"));
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        // The thread that reads ends with the process, and the channel with it.
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(5)) {
+            self.said.push(line);
+        }
+        (status, std::mem::take(&mut self.said).join("\n"))
     }
 
     fn address(&mut self, prefix: &str) -> SocketAddr {
@@ -93,22 +137,9 @@ impl Program {
     }
 
     /// Asks it to end, as a service manager does, and waits at most a minute; with what it said.
-    pub fn terminate(mut self) -> (ExitStatus, String) {
-        let asked = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
-        assert!(asked.success());
-        let until = Instant::now() + Duration::from_secs(60);
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < until, "it does not end; it said\n{}", self.said.join("\n"));
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        // The thread that reads ends with the process, and the channel with it.
-        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(5)) {
-            self.said.push(line);
-        }
-        (status, std::mem::take(&mut self.said).join("\n"))
+    pub fn terminate(self) -> (ExitStatus, String) {
+        signal(self.id(), "TERM");
+        self.ended()
     }
 }
 

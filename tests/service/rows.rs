@@ -4,11 +4,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A row: the names of its columns, and what is in them.
@@ -179,7 +179,12 @@ pub fn read(folder: &Path, table: &str) -> Vec<Row> {
 
 /// The rows of a file.
 pub fn read_file(path: &Path) -> Vec<Row> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+    of_content(std::fs::read(path).unwrap())
+}
+
+/// The rows of a file, from its content.
+pub fn of_content(content: Vec<u8>) -> Vec<Row> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(content)).unwrap().build().unwrap();
     reader.flat_map(|batch| rows_of(&batch.unwrap())).collect()
 }
 
