@@ -25,6 +25,11 @@ fn options(files: &Simulated) -> WriteOptions {
     }
 }
 
+/// How many seeds a test tries: `WEIR_SEEDS`, or this many.
+fn seeds(usual: u64) -> u64 {
+    std::env::var("WEIR_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
+}
+
 /// What each epoch appends and replaces: the position of an epoch is its number, and so is its state.
 fn epoch(writer: &Writer, number: u64) -> Result<()> {
     let time = NOON + number as i64;
@@ -144,19 +149,19 @@ fn an_epoch_is_there_as_a_whole_or_not_at_all_after_a_crash_at_every_operation()
     assert!(operations > 100, "{operations}");
     check(&whole, EPOCHS, "without a crash");
     for operation in 0..operations {
-        for seed in 0..4 {
-            let files = Simulated::new(operation * 4 + seed);
+        for seed in 0..seeds(1) {
+            let files = Simulated::new(operation * 1000 + seed);
             files.stop_at(operation);
             let committed = run(&files);
             check(&files.restart(), committed, &format!("killed at operation {operation}"));
-            check(&files.crash(), committed, &format!("power lost at operation {operation}, seed {}", operation * 4 + seed));
+            check(&files.crash(), committed, &format!("power lost at operation {operation}, seed {seed}"));
         }
     }
 }
 
 #[test]
 fn an_epoch_survives_a_second_crash_while_the_first_is_recovered_from() {
-    for seed in 0..300 {
+    for seed in 0..seeds(60) {
         let mut random = crate::files::Random::new(seed);
         let mut files = Simulated::new(seed);
         let mut committed = 0;
