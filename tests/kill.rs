@@ -73,7 +73,7 @@ impl Bench {
             counter.display()
         );
         std::fs::write(folder.path().join("weir.toml"), configuration).unwrap();
-        let load = Load { seed, rows_max: 30, note_bytes_max: 1000 };
+        let load = Load { seed, rows_max: 12, note_bytes_max: 1200 };
         Self { folder, load, oracle: Mutex::default(), next: AtomicU64::new(0), deaths: BTreeMap::new() }
     }
 

@@ -3,6 +3,7 @@
 mod crash;
 mod merge;
 mod model;
+mod power;
 mod retract;
 mod store;
 
