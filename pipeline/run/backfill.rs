@@ -1,0 +1,172 @@
+//! Stored rows through the chain once more, in the order of their event time, as if they came in now.
+
+use super::watermark::LATENESS;
+use super::{Pipeline, Shared, Summary};
+use crate::batch::Batch;
+use crate::config::{Config, Destination, Durability};
+use crate::tables::Table;
+use crate::write::{StoredHour, stored_hours};
+use crate::{Error, Result, Signal};
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Rows of all tables together that are in memory at once, beside those in the pipeline.
+const ROWS_MAX: usize = 1 << 18;
+
+/// Rows of the tables are taken in turns of so much event time, so that they come in the order in which they happened.
+const TURN_NS: i64 = 60_000_000_000;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Memory that a batch needs on its way, in units of its own.
+const COPIES: usize = 2;
+
+/// Stored rows.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The folder of the tables.
+    pub folder: PathBuf,
+    /// The tables.
+    pub signals: Vec<Signal>,
+    /// The first day, in days since 1970.
+    pub first_day: i64,
+    /// The last day, which counts.
+    pub last_day: i64,
+}
+
+/// One hour of every table.
+type Hour = Vec<(Signal, StoredHour)>;
+
+/// Runs stored rows through the chain of a configuration, and writes what comes out, derived tables included, into the tables
+/// of a folder. `progress` is told rows read and rows in all. Event time has passed the last day by five minutes in the end,
+/// so that what plugins gather over time is complete.
+///
+/// The configuration's own tables, log and state are not touched: of it count the plugins, and how tables are written.
+///
+/// # Errors
+///
+/// `Storage` where files cannot be read or written, `Data` where they are not what a weir writes, and what a start says.
+pub fn backfill(config: &Config, stored: &Stored, to: &Path, progress: &dyn Fn(u64, u64)) -> Result<Summary> {
+    let mut config = config.clone();
+    config.write.to = Destination::Local(to.to_owned());
+    config.write.staging = None;
+    config.log.durability = Durability::Memory;
+    config.watch.otlp = None;
+    let hours = hours(stored)?;
+    let total: u64 = hours.values().flatten().map(|(_, hour)| hour.rows).sum();
+    let pipeline = Pipeline::builder().config(config).start()?;
+    let shared = &*pipeline.shared;
+    let mut done = 0;
+    let mut taken = || {
+        for hour in hours.values() {
+            for part in parts(hour)? {
+                done += take(shared, hour, &part)?;
+                progress(done, total);
+            }
+        }
+        Ok(())
+    };
+    let taken: Result<()> = taken();
+    if taken.is_ok() {
+        let end = stored.last_day.saturating_add(1).saturating_mul(DAY_NS);
+        shared.queue.advance(end.saturating_add(LATENESS.as_nanos() as i64));
+    }
+    let summary = pipeline.shutdown();
+    taken?;
+    Ok(summary)
+}
+
+fn hours(stored: &Stored) -> Result<BTreeMap<i64, Hour>> {
+    let mut hours: BTreeMap<i64, Hour> = BTreeMap::new();
+    for signal in &stored.signals {
+        for hour in stored_hours(&stored.folder, signal.name(), stored.first_day, stored.last_day)? {
+            hours.entry(hour.hour).or_default().push((*signal, hour));
+        }
+    }
+    Ok(hours)
+}
+
+/// The hour in parts of which each fits into memory, unless very many rows have one time.
+fn parts(hour: &Hour) -> Result<Vec<Range<i64>>> {
+    let Some(span) = hour.first().map(|(_, hour)| hour.span_ns()) else { return Ok(Vec::new()) };
+    let rows: u64 = hour.iter().map(|(_, hour)| hour.rows).sum();
+    if rows <= ROWS_MAX as u64 {
+        return Ok(vec![span]);
+    }
+    let mut times = Vec::new();
+    for (_, hour) in hour {
+        times.extend(hour.times()?);
+    }
+    times.sort_unstable();
+    let mut starts: Vec<i64> = times.into_iter().step_by(ROWS_MAX).skip(1).collect();
+    starts.insert(0, span.start);
+    starts.push(span.end);
+    starts.dedup();
+    Ok(starts.windows(2).map(|pair| pair[0]..pair[1]).collect())
+}
+
+/// Takes the rows of a part of an hour, turn by turn; says how many they are.
+fn take(shared: &Shared, hour: &Hour, part: &Range<i64>) -> Result<u64> {
+    let mut left = Vec::new();
+    let mut count = 0;
+    for (signal, hour) in hour {
+        let table: &Table = shared
+            .tables
+            .table(signal.name())
+            .ok_or_else(|| Error::bug(format!("there is no table of {signal}")))?;
+        let rows = hour.rows(table, part)?;
+        count += rows.num_rows() as u64;
+        left.push((*signal, rows));
+    }
+    let first = left.iter().filter_map(|(_, rows)| times(rows).first().copied()).min();
+    let Some(mut turn) = first else { return Ok(0) };
+    while left.iter().any(|(_, rows)| rows.num_rows() > 0) {
+        turn = turn.saturating_add(TURN_NS);
+        for (signal, rows) in &mut left {
+            // The last turn takes everything: there are times at the very end of the range.
+            let until = match turn {
+                i64::MAX => rows.num_rows(),
+                turn => times(rows).partition_point(|time| *time < turn),
+            };
+            push(shared, *signal, &rows.slice(0, until))?;
+            *rows = rows.slice(until, rows.num_rows() - until);
+        }
+        let next = left.iter().filter_map(|(_, rows)| times(rows).first().copied()).min();
+        turn = turn.max(next.unwrap_or(turn));
+    }
+    Ok(count)
+}
+
+/// The times of rows, in their order.
+fn times(rows: &RecordBatch) -> &[i64] {
+    let column = rows.column_by_name("time").and_then(|times| times.as_primitive_opt::<TimestampNanosecondType>());
+    column.map(|times| &times.values()[..]).unwrap_or_default()
+}
+
+/// Rows into the queue, in batches that are not larger than others; waits for the memory that they need.
+fn push(shared: &Shared, signal: Signal, rows: &RecordBatch) -> Result<()> {
+    let rows_max = shared.config.batch.rows_max.max(1);
+    for at in (0..rows.num_rows()).step_by(rows_max) {
+        let batch: Batch =
+            shared.tables.restore(signal, &rows.slice(at, rows_max.min(rows.num_rows() - at)))?;
+        let bytes = batch.bytes().saturating_mul(COPIES).min(shared.budget.bytes_max() / 2);
+        let permit = loop {
+            if let Some(failure) = shared.failure.get() {
+                return Err(failure.clone());
+            }
+            match shared.budget.hold(bytes) {
+                Ok(permit) => break permit,
+                Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        shared.received[signal.index()].fetch_add(batch.rows() as u64, Relaxed);
+        shared.queue.push(vec![batch], vec![permit]);
+    }
+    Ok(())
+}
