@@ -87,9 +87,10 @@ fn log(out: &mut String, report: &Report, is_running: bool) {
     let payload = bytes(sum(|segment| segment.payload_bytes));
     line(out, "records", &format!("{}{range}, {payload} of requests", grouped(sum(|segment| segment.records))));
     let waiting = match report.waiting {
-        0 => "none: every record is in an epoch".to_owned(),
-        waiting if is_running => format!("{}, which the next epoch takes", of(waiting, "request")),
-        waiting => format!("{}, which the next start takes", of(waiting, "request")),
+        None => "not known: the records of epochs cannot be used".to_owned(),
+        Some(0) => "none: every record is in an epoch".to_owned(),
+        Some(waiting) if is_running => format!("{}, which the next epoch takes", of(waiting, "request")),
+        Some(waiting) => format!("{}, which the next start takes", of(waiting, "request")),
     };
     line(out, "waiting", &waiting);
     if segments.iter().any(|segment| matches!(segment.state, SegmentState::Torn { .. })) && !is_running {
