@@ -87,9 +87,7 @@ fn a_damaged_record_after_a_sound_one_is_set_aside_and_its_epoch_made_again() {
     let place = Place::unpublished();
     let records = place.all("data/_staging", ".record");
     let last = records.last().unwrap();
-    let mut bytes = fs::read(last).unwrap();
-    bytes[20] ^= 1;
-    fs::write(last, bytes).unwrap();
+    place.flip(last, 20);
     assert_eq!(place.doctor("record_after_another_damaged"), 1);
     let (code, out, err) = place.repair(&["--yes"]);
     assert_eq!(code, 0, "{out}{err}");
@@ -97,6 +95,51 @@ fn a_damaged_record_after_a_sound_one_is_set_aside_and_its_epoch_made_again() {
     assert!(place.at("data/_staging/_quarantine").join(last.file_name().unwrap()).is_file());
     place.run(|_| ());
     assert_eq!(place.bodies(), ["0", "0", "1"], "each row once");
+    assert_eq!(place.doctor_code(), 0);
+}
+
+#[test]
+fn what_an_epoch_had_published_before_its_record_was_damaged_is_set_aside_with_it() {
+    let place = Place::unpublished();
+    let (records, staged) = (place.all("data/_staging", ".record"), place.all("data/_staging", ".parquet"));
+    place.flip(records.last().unwrap(), 20);
+    let published = place.at(&format!("data/logs/{DAY}")).join(staged.last().unwrap().file_name().unwrap());
+    fs::create_dir_all(published.parent().unwrap()).unwrap();
+    fs::rename(staged.last().unwrap(), &published).unwrap();
+    assert_eq!(place.doctor("table_file_unrecorded"), 1);
+    let (code, out, err) = place.repair(&["--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!published.exists());
+    place.run(|_| ());
+    assert_eq!(place.bodies(), ["0", "0", "1"], "each row once");
+}
+
+#[test]
+fn a_damaged_record_before_a_sound_one_is_set_aside_with_its_rows() {
+    let place = Place::unpublished();
+    let records = place.all("data/_staging", ".record");
+    place.flip(&records[0], 20);
+    assert_eq!(place.doctor("record_before_another_damaged"), 1);
+    let (code, out, err) = place.repair(&["--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    place.run(|_| ());
+    assert_eq!(place.bodies(), ["0", "1"], "those of the second epoch");
+    let kept = place.only("data/_staging/_quarantine", ".parquet");
+    assert_eq!(rows::read_file(&kept).len(), 1, "and that of the first one is kept");
+}
+
+#[test]
+fn segments_of_the_log_that_are_missing_are_told_and_passed_over_with_consent() {
+    let place = Place::new(&format!("[log]\nsegment = \"1MiB\"\n{MANUAL}"));
+    place.crash(|program| (0..6).for_each(|number| program.send_large_log(number, 400_000)));
+    let segments = place.all("data/_log", ".wal");
+    assert!(segments.len() >= 3, "{segments:?}");
+    fs::remove_file(&segments[0]).unwrap();
+    assert_eq!(place.doctor("log_missing"), 1);
+    assert_eq!(place.weir(&["run", "-c", "weir.toml"]).0, 1, "a start refuses it, too");
+    let (code, out, err) = place.repair(&["--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(rows::read(&place.at("data"), "logs").len(), 4);
     assert_eq!(place.doctor_code(), 0);
 }
 
@@ -291,7 +334,10 @@ fn help_says_what_each_of_the_three_does() {
     for (command, options) in [
         ("doctor", &["--config <FILE>", "--deep", "--json", "changes nothing"][..]),
         ("repair", &["--config <FILE>", "--yes", "--discard-state <PLUGIN>"]),
-        ("replay", &["--table <TABLE>", "--from <DAY>", "--to <DAY>", "--prefix <NAME>", "--to-folder <FOLDER>", "--append"]),
+        (
+            "replay",
+            &["--table <TABLE>", "--from <DAY>", "--to <DAY>", "--prefix <NAME>", "--to-folder <FOLDER>", "--append"],
+        ),
     ] {
         let done = service::program::output(place.folder(), &[command, "--help"]);
         let help = printed(&done.stdout);

@@ -25,8 +25,8 @@ const FLOORS: [(&str, &[&str], &[&str]); 17] = [
     (
         "run",
         &[
-            "watch", "files", "log", "batch", "decode", "config", "webhook", "receive", "sandbox", "chain", "tables", "write",
-            "demo",
+            "watch", "files", "log", "batch", "decode", "config", "webhook", "receive", "sandbox", "chain", "tables",
+            "write", "demo",
         ],
         &[],
     ),

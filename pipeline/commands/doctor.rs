@@ -51,7 +51,9 @@ fn describe(report: &Report) -> String {
     let is_running = report.running.is_some();
     // Writing to a String does not fail.
     let _ = match &report.running {
-        Some(process) => writeln!(out, "weir runs here, as process {process}; what it is writing now is not looked at\n"),
+        Some(process) => {
+            writeln!(out, "weir runs here, as process {process}; what it is writing now is not looked at\n")
+        }
         None => writeln!(out, "no weir runs here\n"),
     };
     log(&mut out, report, is_running);

@@ -87,7 +87,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         eprint!("\r{:60}\r", "");
     }
     let rows: u64 = summary.received.iter().map(|(_, rows)| rows).sum();
-    println!("replayed {} rows into {} in {:.1} s", super::grouped(rows), to.display(), started.elapsed().as_secs_f64());
+    println!(
+        "replayed {} rows into {} in {:.1} s",
+        super::grouped(rows),
+        to.display(),
+        started.elapsed().as_secs_f64()
+    );
     print!("{}", super::run::account(&summary));
     match summary.failure {
         Some(error) => Err(error),

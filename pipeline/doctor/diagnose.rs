@@ -174,12 +174,16 @@ fn state_files(report: &Report, unreadable: Option<&str>) -> Option<Problem> {
     };
     let staging = &report.places.staging;
     let what = report.store.state.iter().find_map(damaged);
-    let what = what.or_else(|| unreadable.map(|why| format!("the state of plugins in {}: {why}", staging.display())))?;
+    let what =
+        what.or_else(|| unreadable.map(|why| format!("the state of plugins in {}: {why}", staging.display())))?;
     Some(Problem {
         kind: "state_damaged",
         what,
         means: "weir does not start: it does not know what the plugins with state had counted and held back".to_owned(),
-        cure: format!("bring the file back from a copy, or {}: then all plugins begin anew, and held rows are lost", repair()),
+        cure: format!(
+            "bring the file back from a copy, or {}: then all plugins begin anew, and held rows are lost",
+            repair()
+        ),
         mend: Some(Mend::DiscardState { plugins: Vec::new() }),
     })
 }
@@ -202,7 +206,9 @@ fn tables(report: &Report) -> Vec<Problem> {
     let Some(within) = &report.places.tables else { return Vec::new() };
     let is_known = |path: &PathBuf| {
         let contents = report.store.records.iter().filter_map(|record| record.content.as_ref().ok());
-        contents.flat_map(|record| &record.files).any(|file| matches!(&file.state, FileState::Changed(at, _) if at == path))
+        contents
+            .flat_map(|record| &record.files)
+            .any(|file| matches!(&file.state, FileState::Changed(at, _) if at == path))
     };
     let files = report.tables.iter().flat_map(|table| table.unreadable.iter().map(move |file| (table, file)));
     let files = files.filter(|(_, file)| !is_known(&file.path));
@@ -210,7 +216,10 @@ fn tables(report: &Report) -> Vec<Problem> {
         .map(|(table, file)| Problem {
             kind: "table_file_unreadable",
             what: format!("{} cannot be read: {}", file.path.display(), file.reason),
-            means: format!("readers of table {} fail on it; its {} bytes hold rows that are nowhere else", table.table, file.bytes),
+            means: format!(
+                "readers of table {} fail on it; its {} bytes hold rows that are nowhere else",
+                table.table, file.bytes
+            ),
             cure: format!("bring the file back from a copy, or {}: it is kept, apart from the table", repair()),
             mend: Some(Mend::SetAside { files: vec![file.path.clone()], within: within.clone() }),
         })

@@ -62,8 +62,7 @@ pub fn repair(config: &Config, report: &Report, problems: &[&Problem]) -> Result
         }
     }
     if discards_all || !discarded.is_empty() {
-        let plugins: Vec<String> =
-            if discards_all { Vec::new() } else { discarded.into_iter().cloned().collect() };
+        let plugins: Vec<String> = if discards_all { Vec::new() } else { discarded.into_iter().cloned().collect() };
         repaired.done.push(write_state(&files, report, &plugins)?);
     }
     if mends().any(|mend| *mend == Mend::DrainLog) {
@@ -82,7 +81,8 @@ pub fn repair(config: &Config, report: &Report, problems: &[&Problem]) -> Result
 pub fn discard_state(report: &Report, plugin: &str) -> Result<Problem> {
     let state = report.states.iter().find(|state| state.plugin == plugin).ok_or_else(|| {
         let known: Vec<_> = report.states.iter().map(|state| state.plugin.as_str()).collect();
-        let known = if known.is_empty() { "there is none at all".to_owned() } else { format!("of {}", known.join(", ")) };
+        let known =
+            if known.is_empty() { "there is none at all".to_owned() } else { format!("of {}", known.join(", ")) };
         Error::config(format!("there is no state of plugin `{plugin}`, but {known}"))
     })?;
     let held = state.held_rows.map_or_else(|| "its held rows".to_owned(), |rows| format!("{rows} held rows"));

@@ -110,7 +110,8 @@ fn segment(files: &Arc<dyn Files>, place: Place) -> SegmentReport {
                     }
                     state => {
                         let (offset, first, next) = (damage.offset, damage.first, damage.next);
-                        *state = State::Damaged { offset, first, next, places: 1, records: lost, reason: damage.reason };
+                        *state =
+                            State::Damaged { offset, first, next, places: 1, records: lost, reason: damage.reason };
                     }
                 }
             }

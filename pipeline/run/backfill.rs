@@ -7,9 +7,9 @@ use crate::config::{Config, Destination, Durability};
 use crate::tables::Table;
 use crate::write::{StoredHour, stored_hours};
 use crate::{Error, Result, Signal};
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -103,12 +103,24 @@ fn parts(hour: &Hour) -> Result<Vec<Range<i64>>> {
     for (_, hour) in hour {
         times.extend(hour.times()?);
     }
+    Ok(cut(&span, times, ROWS_MAX))
+}
+
+/// Parts of a span that lie side by side, each with so many of the times at most, unless more of them are the same.
+fn cut(span: &Range<i64>, mut times: Vec<i64>, most: usize) -> Vec<Range<i64>> {
     times.sort_unstable();
-    let mut starts: Vec<i64> = times.into_iter().step_by(ROWS_MAX).skip(1).collect();
-    starts.insert(0, span.start);
+    let mut starts = vec![span.start];
+    let mut count = 0;
+    for same in times.chunk_by(|one, other| one == other) {
+        if count + same.len() > most && count > 0 {
+            starts.push(same[0]);
+            count = 0;
+        }
+        count += same.len();
+    }
     starts.push(span.end);
     starts.dedup();
-    Ok(starts.windows(2).map(|pair| pair[0]..pair[1]).collect())
+    starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
 /// Takes the rows of a part of an hour, turn by turn; says how many they are.
@@ -116,10 +128,8 @@ fn take(shared: &Shared, hour: &Hour, part: &Range<i64>) -> Result<u64> {
     let mut left = Vec::new();
     let mut count = 0;
     for (signal, hour) in hour {
-        let table: &Table = shared
-            .tables
-            .table(signal.name())
-            .ok_or_else(|| Error::bug(format!("there is no table of {signal}")))?;
+        let table: &Table =
+            shared.tables.table(signal.name()).ok_or_else(|| Error::bug(format!("there is no table of {signal}")))?;
         let rows = hour.rows(table, part)?;
         count += rows.num_rows() as u64;
         left.push((*signal, rows));
@@ -153,8 +163,7 @@ fn times(rows: &RecordBatch) -> &[i64] {
 fn push(shared: &Shared, signal: Signal, rows: &RecordBatch) -> Result<()> {
     let rows_max = shared.config.batch.rows_max.max(1);
     for at in (0..rows.num_rows()).step_by(rows_max) {
-        let batch: Batch =
-            shared.tables.restore(signal, &rows.slice(at, rows_max.min(rows.num_rows() - at)))?;
+        let batch: Batch = shared.tables.restore(signal, &rows.slice(at, rows_max.min(rows.num_rows() - at)))?;
         let bytes = batch.bytes().saturating_mul(COPIES).min(shared.budget.bytes_max() / 2);
         let permit = loop {
             if let Some(failure) = shared.failure.get() {
@@ -169,4 +178,29 @@ fn push(shared: &Shared, signal: Signal, rows: &RecordBatch) -> Result<()> {
         shared.queue.push(vec![batch], vec![permit]);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_cut_so_that_each_row_is_in_one_part_and_no_part_is_too_large() {
+        let (span, most) = (1_000..2_000, 10);
+        // 7 rows a nanosecond for a while, then 25 at one, then one in seven.
+        let mut times: Vec<i64> = (0..70).map(|row| 1_000 + row / 7).collect();
+        times.extend([1_500; 25]);
+        times.extend((1_501..2_000).step_by(7));
+        times.reverse();
+        let parts = cut(&span, times.clone(), most);
+        assert_eq!((parts[0].start, parts[parts.len() - 1].end), (span.start, span.end));
+        assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start), "{parts:?}");
+        for part in &parts {
+            let within: Vec<i64> = times.iter().copied().filter(|time| part.contains(time)).collect();
+            let one = within.iter().all(|time| *time == within[0]);
+            assert!(within.len() <= most || one, "{} rows in {part:?}", within.len());
+        }
+        assert_eq!(cut(&span, vec![1_000; 25], most), vec![span], "one time cannot be cut");
+        assert_eq!(cut(&(0..i64::MAX), vec![i64::MAX; 3], 1), vec![0..i64::MAX], "nor can the end of time");
+    }
 }

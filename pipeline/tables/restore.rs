@@ -57,7 +57,9 @@ impl Stored<'_> {
         let text = || self.typed(found, &DataType::Utf8);
         Ok(match def.kind {
             ColumnKind::Attributes => Column::Attributes(self.attributes(text()?.as_string())?),
-            ColumnKind::SharedAttributes => Column::Shared(self.shared(def.name, &self.typed(found, &dictionary_type())?)?),
+            ColumnKind::SharedAttributes => {
+                Column::Shared(self.shared(def.name, &self.typed(found, &dictionary_type())?)?)
+            }
             ColumnKind::Value => {
                 let types = self.typed(self.rows.column_by_name(&type_column(def.name)), &DataType::Utf8)?;
                 Column::Values(values(text()?.as_string(), types.as_string())?)
@@ -84,7 +86,8 @@ impl Stored<'_> {
     fn attributes(&self, texts: &StringArray) -> Result<Attributes> {
         let promoted = self.promote.iter().map(|promoted| {
             let column = self.rows.column_by_name(&promoted.column);
-            let conformed = column.map(|column| conform(column, &super::promoted_type(promoted.column_type))).transpose();
+            let conformed =
+                column.map(|column| conform(column, &super::promoted_type(promoted.column_type))).transpose();
             Ok((promoted, conformed.map_err(|error| Error::data(error.message()))?))
         });
         let promoted: Vec<(&Promoted, Option<ArrayRef>)> = promoted.collect::<Result<_>>()?;
@@ -165,7 +168,9 @@ impl Stored<'_> {
             let column = structs.and_then(|structs| structs.column_by_name(def.name));
             let typed = |data_type: &DataType| match column {
                 None => Ok(new_null_array(data_type, count)),
-                Some(column) => conform(column, data_type).map_err(|error| Error::data(error.message()).within(def.name)),
+                Some(column) => {
+                    conform(column, data_type).map_err(|error| Error::data(error.message()).within(def.name))
+                }
             };
             if let ColumnKind::Attributes = def.kind {
                 let texts = typed(&DataType::Utf8)?;

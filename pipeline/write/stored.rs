@@ -153,7 +153,9 @@ mod tests {
             let date = folder::path(Layout::Day, days);
             assert_eq!(day_of(date.trim_start_matches("day=")), Some(days), "{date}");
         }
-        for wrong in ["", "2026", "2026-02-29", "2026-13-01", "2026-00-01", "2026-1-1", "26-01-01", "2026-01-01x", "+026-01-01"] {
+        for wrong in
+            ["", "2026", "2026-02-29", "2026-13-01", "2026-00-01", "2026-1-1", "26-01-01", "2026-01-01x", "+026-01-01"]
+        {
             assert_eq!(day_of(wrong), None, "{wrong:?}");
         }
     }

@@ -40,8 +40,17 @@ impl Running {
     /// So many requests, each with one record that says its number.
     pub(crate) fn send_logs(&self, count: usize) {
         for number in 0..count {
-            self.post("/v1/logs", &service::logs(vec![service::log(&format!("body of request {number}"))]).encode_to_vec());
+            self.post(
+                "/v1/logs",
+                &service::logs(vec![service::log(&format!("body of request {number}"))]).encode_to_vec(),
+            );
         }
+    }
+
+    /// A request of one record of so many bytes.
+    pub(crate) fn send_large_log(&self, number: usize, bytes: usize) {
+        let body = format!("{number}{}", "x".repeat(bytes));
+        self.post("/v1/logs", &service::logs(vec![service::log(&body)]).encode_to_vec());
     }
 
     /// A request of so many records, spread over an hour that many hours later than the others.
@@ -78,10 +87,13 @@ impl Place {
     /// A folder where a weir was killed after so many requests.
     pub(crate) fn crashed(configuration: &str, requests: usize) -> Self {
         let place = Self::new(configuration);
-        let running = Running(Program::start(place.folder(), configuration));
-        running.send_logs(requests);
-        drop(running);
+        place.crash(|running| running.send_logs(requests));
         place
+    }
+
+    /// Runs weir and kills it after what happens.
+    pub(crate) fn crash(&self, meanwhile: impl FnOnce(&Running)) {
+        meanwhile(&Running(Program::start(self.folder(), &self.configuration)));
     }
 
     /// A folder where a weir was killed that could not publish the two epochs it had committed.

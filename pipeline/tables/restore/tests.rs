@@ -135,9 +135,16 @@ fn a_value_has_its_type_again() {
     ];
     let tables = tables(false);
     let rows = tables.record_batch(&batch(Signal::Spans, &[with(entries, 0)], &[vec![]])).unwrap();
-    let expected =
-        ["i=Int(200)", "t=Text(\"200\")", "d=Double(200.0)", "n=Double(NaN)", "m=Double(-inf)", "y=Bytes([0, 255])",
-            "y=Bool(true)", "=Null"];
+    let expected = [
+        "i=Int(200)",
+        "t=Text(\"200\")",
+        "d=Double(200.0)",
+        "n=Double(NaN)",
+        "m=Double(-inf)",
+        "y=Bytes([0, 255])",
+        "y=Bool(true)",
+        "=Null",
+    ];
     assert_eq!(shown(&tables.restore(Signal::Spans, &rows).unwrap(), 0), expected);
 }
 
@@ -172,7 +179,8 @@ fn rows_that_no_weir_wrote_are_refused_with_the_column() {
     let error = tables.restore(Signal::Logs, &broken).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert!(error.message().contains("column `attributes`: row 0: is no JSON object"), "{error}");
-    let without: Vec<usize> = (0..rows.num_columns()).filter(|column| rows.schema().field(*column).name() != "time").collect();
+    let without: Vec<usize> =
+        (0..rows.num_columns()).filter(|column| rows.schema().field(*column).name() != "time").collect();
     let error = tables.restore(Signal::Logs, &rows.project(&without).unwrap()).unwrap_err();
     assert!(error.message().contains("`time`"), "{error}");
 }
