@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 /// A number and what it counts.
-fn of(count: u64, one: &str) -> String {
+pub(crate) fn of(count: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
@@ -65,7 +65,7 @@ fn describe(report: &Report) -> String {
 }
 
 fn line(out: &mut String, what: &str, value: &str) {
-    let _ = writeln!(out, "  {what:<10} {value}");
+    let _ = writeln!(out, "{}", format!("  {what:<10} {value}").trim_end());
 }
 
 /// A heading, and the folder that it is about.

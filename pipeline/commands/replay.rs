@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use weir::config::{Config, Destination};
-use weir::run::{Stored, backfill};
+use weir::run::{Backfilled, Stored, backfill};
 use weir::write::day_of;
 use weir::{Error, Result, Signal};
 
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             eprintln!("replaying: {done_text} of {total_text} rows, {percent} %");
         }
     };
-    let summary = backfill(&config, &stored, &to, &progress)?;
+    let Backfilled { summary, faults } = backfill(&config, &stored, &to, &progress)?;
     if terminal {
         eprint!("\r{:60}\r", "");
     }
@@ -94,10 +94,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         started.elapsed().as_secs_f64()
     );
     print!("{}", super::run::account(&summary));
-    match summary.failure {
-        Some(error) => Err(error),
-        None => Ok(()),
+    if let Some(error) = summary.failure {
+        return Err(error);
     }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let faults: Vec<_> = faults
+        .iter()
+        .map(|(plugin, calls)| format!("{plugin} failed in {}", super::doctor::of(*calls, "call")))
+        .collect();
+    Err(Error::plugin(format!(
+        "the tables are not complete: {}; its messages above say why. Mend that, remove {}, and replay again",
+        faults.join(", "),
+        to.display()
+    )))
 }
 
 /// Where rows come from and where they go.

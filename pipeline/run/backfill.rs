@@ -13,6 +13,7 @@ use arrow_array::types::TimestampNanosecondType;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const ROWS_MAX: usize = 1 << 18;
 const TURN_NS: i64 = 60_000_000_000;
 
 const DAY_NS: i64 = 86_400_000_000_000;
+
+/// What a call of a plugin may take at least.
+const CALL_TIME: Duration = Duration::from_secs(10);
 
 /// Memory that a batch needs on its way, in units of its own.
 const COPIES: usize = 2;
@@ -40,28 +44,41 @@ pub struct Stored {
     pub last_day: i64,
 }
 
+/// What became of stored rows.
+#[derive(Clone, Debug)]
+pub struct Backfilled {
+    /// Where every row went.
+    pub summary: Summary,
+    /// Calls that failed, by plugin: what they would have done is missing in the tables.
+    pub faults: Vec<(String, u64)>,
+}
+
 /// One hour of every table.
 type Hour = Vec<(Signal, StoredHour)>;
 
 /// Runs stored rows through the chain of a configuration, and writes what comes out, derived tables included, into the tables
 /// of a folder. `progress` is told rows read and rows in all. Event time has passed the last day by five minutes in the end,
-/// so that what plugins gather over time is complete.
+/// so that what plugins gather over time is complete. Plugins have ten seconds for a call at least: hours pass between two
+/// batches where minutes did, and nobody waits for an answer.
 ///
 /// The configuration's own tables, log and state are not touched: of it count the plugins, and how tables are written.
 ///
 /// # Errors
 ///
 /// `Storage` where files cannot be read or written, `Data` where they are not what a weir writes, and what a start says.
-pub fn backfill(config: &Config, stored: &Stored, to: &Path, progress: &dyn Fn(u64, u64)) -> Result<Summary> {
+pub fn backfill(config: &Config, stored: &Stored, to: &Path, progress: &dyn Fn(u64, u64)) -> Result<Backfilled> {
     let mut config = config.clone();
     config.write.to = Destination::Local(to.to_owned());
     config.write.staging = None;
     config.log.durability = Durability::Memory;
     config.watch.otlp = None;
+    for plugin in &mut config.plugins {
+        plugin.limits.call_time_max = plugin.limits.call_time_max.max(CALL_TIME);
+    }
     let hours = hours(stored)?;
     let total: u64 = hours.values().flatten().map(|(_, hour)| hour.rows).sum();
     let pipeline = Pipeline::builder().config(config).start()?;
-    let shared = &*pipeline.shared;
+    let (shared, counts) = (&*pipeline.shared, Arc::clone(&pipeline.shared.counts));
     let mut done = 0;
     let mut taken = || {
         for hour in hours.values() {
@@ -79,7 +96,8 @@ pub fn backfill(config: &Config, stored: &Stored, to: &Path, progress: &dyn Fn(u
     }
     let summary = pipeline.shutdown();
     taken?;
-    Ok(summary)
+    let faults = counts.snapshot().plugins.into_iter().map(|(plugin, of)| (plugin, of.faults.values().sum()));
+    Ok(Backfilled { summary, faults: faults.filter(|(_, faults)| *faults > 0).collect() })
 }
 
 fn hours(stored: &Stored) -> Result<BTreeMap<i64, Hour>> {

@@ -17,7 +17,7 @@ mod watermark;
 mod workers;
 
 pub use account::{Summary, TableWritten};
-pub use backfill::{Stored, backfill};
+pub use backfill::{Backfilled, Stored, backfill};
 pub use check::{Checked, check, check_plugin};
 pub use failure::Failure;
 pub use intake::{Ingest, NoIntake};
