@@ -45,6 +45,10 @@ enum Command {
     ///
     /// Exits with 0 if everything is sound then, with 1 if something is left.
     Repair(commands::repair::Options),
+    /// Run stored rows through the plugins again, into tables of their own: a new plugin on old data.
+    ///
+    /// The tables that weir writes now, its log and its state are not touched; it may run meanwhile.
+    Replay(commands::replay::Options),
     /// Make, build, test and look into plugins.
     Plugin {
         #[command(subcommand)]
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Check { config, json } => commands::check::run(config.as_deref(), json),
         Command::Doctor(options) => return commands::doctor::run(&options),
         Command::Repair(options) => commands::repair::run(&options),
+        Command::Replay(options) => commands::replay::run(&options),
         Command::Plugin { command } => commands::plugin::run(command),
     };
     match done {

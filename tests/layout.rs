@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// A folder, the floors below it that it may use, and the crates that only folders which name them may use.
 /// `error` and `signal` are the ground floor: everybody stands on it.
-const FLOORS: [(&str, &[&str], &[&str]); 16] = [
+const FLOORS: [(&str, &[&str], &[&str]); 17] = [
     ("error", &[], &[]),
     ("signal", &[], &[]),
     ("files", &[], &["rustix"]),
     ("watch", &[], &["opentelemetry", "opentelemetry_otlp", "opentelemetry_sdk"]),
+    ("log", &["files"], &["crc32c"]),
     ("batch", &[], &[]),
     ("decode", &["batch"], &["opentelemetry_proto"]),
     ("config", &[], &["toml"]),
     ("webhook", &["config"], &["opentelemetry_proto"]),
-    ("log", &["files"], &["crc32c"]),
     ("receive", &["decode", "watch", "config"], &["hyper", "hyper_util", "tonic"]),
     ("sandbox", &["batch", "config", "watch"], &["wasmtime", "wit_component"]),
     ("chain", &["sandbox", "batch", "watch", "config"], &[]),
@@ -30,6 +30,7 @@ const FLOORS: [(&str, &[&str], &[&str]); 16] = [
         ],
         &[],
     ),
+    ("doctor", &["files", "log", "config", "chain", "write", "run"], &[]),
 ];
 
 /// Crates that are fenced: known in the folders of the table that name them, and nowhere else.

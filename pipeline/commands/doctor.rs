@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 /// A number and what it counts.
-fn of(count: u64, one: &str) -> String {
+pub(crate) fn of(count: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
@@ -65,7 +65,7 @@ fn describe(report: &Report) -> String {
 }
 
 fn line(out: &mut String, what: &str, value: &str) {
-    let _ = writeln!(out, "  {what:<10} {value}");
+    let _ = writeln!(out, "{}", format!("  {what:<10} {value}").trim_end());
 }
 
 /// A heading, and the folder that it is about.
@@ -89,9 +89,10 @@ fn log(out: &mut String, report: &Report, is_running: bool) {
     let payload = bytes(sum(|segment| segment.payload_bytes));
     line(out, "records", &format!("{}{range}, {payload} of requests", grouped(sum(|segment| segment.records))));
     let waiting = match report.waiting {
-        0 => "none: every record is in an epoch".to_owned(),
-        waiting if is_running => format!("{}, which the next epoch takes", of(waiting, "request")),
-        waiting => format!("{}, which the next start takes", of(waiting, "request")),
+        None => "not known: the records of epochs cannot be used".to_owned(),
+        Some(0) => "none: every record is in an epoch".to_owned(),
+        Some(waiting) if is_running => format!("{}, which the next epoch takes", of(waiting, "request")),
+        Some(waiting) => format!("{}, which the next start takes", of(waiting, "request")),
     };
     line(out, "waiting", &waiting);
     if segments.iter().any(|segment| matches!(segment.state, SegmentState::Torn { .. })) && !is_running {

@@ -27,8 +27,13 @@ fn rows(count: u64) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }
 
-fn requests(count: u64) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+/// Records of the log that are missing; damage may hide how many they were.
+fn acknowledged(records: u64) -> String {
+    match records {
+        0 => "no request that is known of".to_owned(),
+        1 => "1 request that was acknowledged".to_owned(),
+        records => format!("up to {records} requests that were acknowledged"),
+    }
 }
 
 fn repair() -> String {
@@ -143,25 +148,19 @@ fn recorded_files(report: &Report) -> Vec<Problem> {
     problems
 }
 
-/// Files in staging that no record names, those of damaged records left out.
+/// Files in staging that no record names.
 fn leftovers(report: &Report) -> Option<Problem> {
-    // While a weir runs these are the files that it is writing.
-    if report.running.is_some() {
+    // While a weir runs these are the files that it is writing; a record that cannot be read may name some.
+    if report.running.is_some() || report.store.records.iter().any(|record| record.content.is_err()) {
         return None;
     }
-    let damaged =
-        |epoch| report.store.records.iter().any(|record| Some(record.epoch) == epoch && record.content.is_err());
-    let left: Vec<&Unnamed> =
-        report.store.unnamed.iter().filter(|file| file.epoch.is_none() || !damaged(file.epoch)).collect();
+    let left: &[Unnamed] = &report.store.unnamed;
     let first = left.first()?;
     let bytes: u64 = left.iter().map(|file| file.bytes).sum();
+    let named = format!("{} in staging that no record names, {bytes} bytes", count(left.len()));
     Some(Problem {
         kind: "staged_file_unnamed",
-        what: format!(
-            "{} in staging that no record names, {bytes} bytes, {} for one",
-            count(left.len()),
-            first.path.display()
-        ),
+        what: format!("{named}, {} for one", first.path.display()),
         means: "what a process was writing when it ended; the log has the rows, so nothing is lost".to_owned(),
         cure: format!("the next start removes them, and so does {}", repair()),
         mend: Some(Mend::Remove { files: left.iter().map(|file| file.path.clone()).collect() }),
@@ -237,7 +236,7 @@ fn log(report: &Report) -> Vec<Problem> {
         problems.push(Problem {
             kind: "log_missing",
             what: format!("the log should go on from record {position}, and its oldest segment begins with {oldest}"),
-            means: format!("weir does not start: {} that were acknowledged are missing", requests(oldest - position)),
+            means: format!("weir does not start: {} cannot be read", acknowledged(oldest - position)),
             cure: format!("bring the missing segments back, or {}: it goes on without them", repair()),
             mend: mend.clone(),
         });
@@ -259,9 +258,8 @@ fn log(report: &Report) -> Vec<Problem> {
                 kind: "log_damaged",
                 what: format!("{path} is damaged at offset {offset}, where record {first} was expected: {reason}"),
                 means: format!(
-                    "weir does not start: up to {} that were acknowledged {} unreadable{}",
-                    requests(*records),
-                    if *records == 1 { "is" } else { "are" },
+                    "weir does not start: {} cannot be read{}",
+                    acknowledged(*records),
                     if *places > 1 { format!(", in {places} places") } else { String::new() }
                 ),
                 cure: format!("bring the file back from a copy, or {}: the damaged bytes are kept apart", repair()),

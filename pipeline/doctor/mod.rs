@@ -74,8 +74,9 @@ pub struct Report {
     pub segments: Vec<SegmentReport>,
     /// The first record of the log that no epoch has.
     pub position: Lsn,
-    /// Records of the log, that is requests, that no epoch has yet: the next start takes them.
-    pub waiting: u64,
+    /// Records of the log, that is requests, that no epoch has yet: the next start takes them. None where no record of an epoch
+    /// can be read, and so it is not known which they are.
+    pub waiting: Option<u64>,
     /// Records of epochs, files in staging, state.
     pub store: Inspection,
     /// The state of each plugin.
@@ -165,7 +166,7 @@ fn look(config: &Config, deep: bool) -> Result<Report> {
     let mut report = Report {
         places,
         running,
-        waiting: waiting(&segments, position),
+        waiting: (store.records.is_empty() || store.last().is_some()).then(|| waiting(&segments, position)),
         segments,
         position,
         store,

@@ -5,6 +5,7 @@
 //! ends at a position of the log (`ending`): what every record below has become, rows and state, is one commit.
 
 mod account;
+mod backfill;
 mod check;
 mod coalesce;
 mod ending;
@@ -16,6 +17,7 @@ mod watermark;
 mod workers;
 
 pub use account::{Summary, TableWritten};
+pub use backfill::{Backfilled, Stored, backfill};
 pub use check::{Checked, check, check_plugin};
 pub use failure::Failure;
 pub use intake::{Ingest, NoIntake};

@@ -129,7 +129,7 @@ pub fn inspect(files: &Arc<dyn Files>, staging: &Path, writer: &str, tables: Opt
     let unnamed = unnamed.map(|entry| Unnamed {
         path: staging.join(&entry.name),
         bytes: entry.stat.bytes,
-        epoch: staging::epoch_of(&entry.name, writer),
+        epoch: staging::epoch_of(&entry.name, writer).or_else(|| state::epoch_of(&entry.name, writer)),
     });
     Ok(Inspection {
         unnamed: unnamed.collect(),

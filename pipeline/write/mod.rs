@@ -18,6 +18,7 @@ mod read;
 mod record;
 mod staging;
 mod state;
+mod stored;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use discard::replace_state;
 pub use epoch::{Along, Closed, Restored};
 pub use inspect::{FileReport, FileState, Inspection, RecordContent, RecordReport, StateReport, Unnamed, inspect};
 pub use read::read;
+pub use stored::{StoredHour, day_of, stored_hours};
 pub use tally::{TableTally, UnreadableFile, tally};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -1,7 +1,10 @@
 //! Rows of tables as batches again: what any request became is what comes back.
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::display::array_value_to_string;
+use arrow_schema::DataType;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -18,24 +21,36 @@ fn tables(residual: bool) -> Tables {
         Promoted::new("http.request.method", ColumnType::Text),
         Promoted::new("a", ColumnType::Int64),
         Promoted::new("b", ColumnType::Double),
-        Promoted::new("A", ColumnType::Bool),
+        Promoted { attribute: "A".into(), column: "capital_a".into(), column_type: ColumnType::Bool },
     ];
     Tables::new(TableOptions { promote, residual, ..TableOptions::default() }).unwrap()
 }
 
 /// Every cell as text, by which doubles that are no number equal themselves.
 fn cells(rows: &RecordBatch) -> Vec<Vec<String>> {
-    let cell = |row: usize| {
+    let row = |row: usize| {
         let columns = rows.columns().iter().zip(rows.schema_ref().fields());
-        columns
-            .map(|(column, field)| {
-                let text =
-                    if column.is_null(row) { "∅".to_owned() } else { array_value_to_string(column, row).unwrap() };
-                format!("{}: {text}", field.name())
-            })
-            .collect()
+        columns.map(|(column, field)| format!("{}: {}", field.name(), cell(column, row))).collect()
     };
-    (0..rows.num_rows()).map(cell).collect()
+    (0..rows.num_rows()).map(row).collect()
+}
+
+fn cell(column: &ArrayRef, row: usize) -> String {
+    if column.is_null(row) {
+        return "∅".to_owned();
+    }
+    match column.data_type() {
+        DataType::Timestamp(..) => column.as_primitive::<TimestampNanosecondType>().value(row).to_string(),
+        DataType::List(_) => {
+            let items = column.as_list::<i32>().value(row);
+            (0..items.len()).map(|item| cell(&items, item)).collect::<Vec<_>>().join(", ")
+        }
+        DataType::Struct(_) => {
+            let fields = column.as_struct().columns().iter();
+            format!("({})", fields.map(|field| cell(field, row)).collect::<Vec<_>>().join(", "))
+        }
+        _ => array_value_to_string(column, row).unwrap(),
+    }
 }
 
 /// What is there twice in the form of JSON: text and map are what is left of the other.
