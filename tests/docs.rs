@@ -11,6 +11,8 @@ mod drop_fast;
 mod masking;
 #[path = "../docs/plugins/per_minute.rs"]
 mod per_minute;
+#[path = "../docs/plugins/wait_for_error.rs"]
+mod wait_for_error;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -157,7 +159,8 @@ fn the_two_first_pages_stay_short() {
 #[test]
 fn every_dependency_has_its_reason() {
     let reasons = read("docs/decisions/dependencies.md");
-    let plugins = ["enrich", "sample", "redact"].map(|plugin| format!("plugins/{plugin}/Cargo.toml"));
+    let plugins = ["enrich", "kpi", "redact", "sample", "tail-sample", "utilization"]
+        .map(|plugin| format!("plugins/{plugin}/Cargo.toml"));
     let others = ["Cargo.toml", "sdk/Cargo.toml", "sdk/macros/Cargo.toml", "sdk/build/Cargo.toml", "xtask/Cargo.toml"];
     for manifest in others.map(str::to_owned).iter().chain(&plugins) {
         let manifest: toml::Table = read(manifest).parse().expect("a manifest");

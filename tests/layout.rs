@@ -6,23 +6,28 @@ use std::path::{Path, PathBuf};
 
 /// A folder, the floors below it that it may use, and the crates that only folders which name them may use.
 /// `error` and `signal` are the ground floor: everybody stands on it.
-const FLOORS: [(&str, &[&str], &[&str]); 14] = [
+const FLOORS: [(&str, &[&str], &[&str]); 16] = [
     ("error", &[], &[]),
     ("signal", &[], &[]),
+    ("files", &[], &["rustix"]),
     ("watch", &[], &["opentelemetry", "opentelemetry_otlp", "opentelemetry_sdk"]),
     ("batch", &[], &[]),
     ("decode", &["batch"], &["opentelemetry_proto"]),
     ("config", &[], &["toml"]),
     ("webhook", &["config"], &["opentelemetry_proto"]),
+    ("log", &["files"], &["crc32c"]),
     ("receive", &["decode", "watch", "config"], &["hyper", "hyper_util", "tonic"]),
     ("sandbox", &["batch", "config", "watch"], &["wasmtime", "wit_component"]),
     ("chain", &["sandbox", "batch", "watch", "config"], &[]),
     ("tables", &["batch", "config"], &[]),
-    ("write", &["tables", "watch", "config"], &["parquet", "object_store"]),
+    ("write", &["tables", "watch", "config", "files"], &["parquet", "object_store"]),
     ("demo", &[], &["opentelemetry_proto"]),
     (
         "run",
-        &["watch", "batch", "decode", "config", "webhook", "receive", "sandbox", "chain", "tables", "write", "demo"],
+        &[
+            "files", "watch", "batch", "decode", "config", "webhook", "log", "receive", "sandbox", "chain", "tables",
+            "write", "demo",
+        ],
         &[],
     ),
 ];

@@ -67,6 +67,12 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// Takes a folder for this process alone, until the lock is dropped or the process ends. While another has it, an error of
     /// the kind [`ErrorKind::WouldBlock`] names the holder.
     fn lock(&self, folder: &Path) -> io::Result<Lock>;
+
+    /// The process that has a folder for itself, if one has, without taking it or changing anything.
+    fn holder(&self, folder: &Path) -> io::Result<Option<String>> {
+        let _ = folder;
+        Ok(None)
+    }
 }
 
 /// A file that is open for writing, from its beginning on.

@@ -169,7 +169,7 @@ impl Log {
         }
         if state.pending_bytes >= options.pending_bytes_max {
             return Err(Error::overload(format!(
-                "{} bytes wait to be brought to the disk, and log.pending_bytes_max is {}: the disk is slow, send again later",
+                "{} bytes wait to be brought to the disk, and {} is the limit: the disk is slow, send again later",
                 state.pending_bytes, options.pending_bytes_max
             )));
         }
@@ -177,13 +177,13 @@ impl Log {
         let used = disk.used_bytes();
         if used >= options.disk_soft_bytes {
             return Err(Error::overload(format!(
-                "the log and the staged files have {used} bytes on the disk, and log.disk_soft_bytes is {}: send again later",
+                "the log and the staged files have {used} bytes on the disk, and log.disk_soft is {}: send again later",
                 options.disk_soft_bytes
             )));
         }
         if used.saturating_add(bytes) > options.disk_hard_bytes {
             return Err(Error::overload(format!(
-                "{bytes} bytes more would bring the log and the staged files from {used} bytes over log.disk_hard_bytes, \
+                "{bytes} bytes more would bring the log and the staged files from {used} bytes over log.disk_hard, \
                  {}: send less at once, or again later",
                 options.disk_hard_bytes
             )));

@@ -66,15 +66,15 @@ impl Coalescer {
         body: &[u8],
         permit: Permit,
         queue: &Queue,
-        append: impl FnOnce() -> Result<T>,
+        append: impl FnOnce(&Decoded) -> Result<T>,
     ) -> Result<(Decoded, Option<T>)> {
         let mut open = self.lock(signal);
         let decoded = decode(body, &mut open.builder)?;
         if decoded.rows == 0 {
             return Ok((decoded, None));
         }
-        // An error here means that the log is lost, and with it the pipeline: no epoch will end any more.
-        let appended = append()?;
+        // An error here means that no cut comes after it: the log is lost, or the last cut is made. Nobody sees these rows.
+        let appended = append(&decoded)?;
         open.permits.push(permit);
         open.since.get_or_insert_with(Instant::now);
         if open.builder.rows() >= self.rows_max || open.builder.bytes() >= BATCH_BYTES_MAX {

@@ -49,14 +49,21 @@ impl Shared {
         self.commit_rotated(cut)
     }
 
+    /// The cut before the last epoch: a request that has not entered by now is refused.
+    pub(super) fn last_cut(&self) -> Cut {
+        self.coalescer.cut(&self.queue, || {
+            self.closed.store(true, Relaxed);
+            self.position()
+        })
+    }
+
     /// The last epoch, with no worker left that could add to it.
-    pub(super) fn end_last_epoch(&self) -> Result<()> {
+    pub(super) fn end_last_epoch(&self, cut: Cut) -> Result<()> {
         let _one = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         let end = || {
             self.refuse_if_lost()?;
             self.writer.commit()?;
-            if self.has_news() {
-                let cut = Cut { position: self.position(), watermark: self.queue.watermark() };
+            if self.writer.has_open_rows() || cut.position > self.writer.recorded_position() {
                 self.rotate(cut)?;
                 self.commit_rotated(cut)?;
             }
@@ -81,7 +88,8 @@ impl Shared {
     /// Takes what the commit is made of: rows and state, as they are between two batches.
     fn rotate(&self, cut: Cut) -> Result<()> {
         let whole = self.writer.wants_whole_state();
-        let kept = self.chain.kept(whole)?;
+        // Taking what changed marks it as taken: after an error here nobody knows any more what is not recorded.
+        let kept = self.chain.kept(whole).inspect_err(|error| self.failure.set_lost(error.clone()))?;
         let state = (whole || !kept.is_empty()).then(|| chain::encode_kept(&kept));
         self.writer.rotate(Along { position: cut.position, watermark: cut.watermark, state, whole });
         Ok(())
@@ -113,9 +121,14 @@ impl Shared {
         ended
     }
 
+    /// There is nothing that an epoch could have.
+    pub(super) fn nothing_waits(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
     /// How long no epoch has ended though there was something to write, if that is too long.
     pub(super) fn overdue(&self) -> Option<Duration> {
         let since = self.ended.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        (since > self.config.write.epoch * OVERDUE && self.writer.pending().rows > 0).then_some(since)
+        (since > self.config.write.epoch * OVERDUE).then_some(since)
     }
 }

@@ -77,7 +77,10 @@ struct Shared {
     received: [AtomicU64; 3],
     invalid_ids: AtomicU64,
     refused: AtomicU64,
+    /// New requests are refused.
     stopping: AtomicBool,
+    /// The last cut is made: what came later is in no epoch of this run, and must not be acknowledged.
+    closed: AtomicBool,
     failure: Failure,
     /// Why the last epoch could not be published, if it could not.
     trouble: Mutex<Option<Error>>,
@@ -158,6 +161,7 @@ impl Builder {
             invalid_ids: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             failure,
             trouble: Mutex::default(),
             receivers: Mutex::default(),
@@ -340,16 +344,16 @@ impl Pipeline {
         if self.shared.stopping.swap(true, Relaxed) {
             return Ok(());
         }
-        self.shared.coalescer.flush(true, &self.shared.queue);
-        self.shared.queue.close();
         if let Some(clock) = self.clock.take() {
             clock.thread().unpark();
             let _ = clock.join();
         }
+        let cut = self.shared.last_cut();
+        self.shared.queue.close();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
-        let ended = self.shared.end_last_epoch();
+        let ended = self.shared.end_last_epoch(cut);
         ended.and(self.shared.log.close())
     }
 }

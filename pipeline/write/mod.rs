@@ -4,10 +4,12 @@
 //! folder, by one PUT in an object store.
 
 mod destination;
+mod discard;
 mod encode;
 mod epoch;
 mod folder;
 mod gather;
+mod inspect;
 mod keys;
 mod merge;
 mod order;
@@ -16,12 +18,16 @@ mod read;
 mod record;
 mod staging;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use destination::{Destination, Retry};
+pub use discard::replace_state;
 pub use epoch::{Along, Closed, Restored};
+pub use inspect::{FileReport, FileState, Inspection, RecordContent, RecordReport, StateReport, Unnamed, inspect};
 pub use read::read;
+pub use tally::{TableTally, UnreadableFile, tally};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -149,6 +155,9 @@ impl std::fmt::Debug for Writer {
         write!(f, "Writer({})", self.options.staging.display())
     }
 }
+
+/// Rows, folder by folder.
+type Parts = Vec<(Folder, RecordBatch)>;
 
 /// The epoch that takes rows.
 struct Open {
@@ -357,7 +366,7 @@ impl Writer {
     }
 
     /// The rows, folder by folder, once there is room for them.
-    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Vec<(Folder, RecordBatch)>)> {
+    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Parts)> {
         if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
             return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
         }
