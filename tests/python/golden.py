@@ -5,12 +5,11 @@ Ten requests a second. All fail 10:00–10:20, 10:22–10:23 and 14:00:00–14:0
 """
 
 import numpy as np
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
-from sending import attributes
+from sending import attributes, event
 
 DAY = "2026-03-03"
 MIDNIGHT_NS = 1_772_496_000_000_000_000
@@ -142,25 +141,14 @@ def point_request(some):
     return request.SerializeToString()
 
 
-def event_request(second, name, resource=None, **of):
-    """The bytes of a request with an event, its attributes without their `itops.`."""
-    request = ExportLogsServiceRequest()
-    group = request.resource_logs.add()
-    group.resource.attributes.extend(attributes(SERVICE if resource is None else resource))
-    record = group.scope_logs.add().log_records.add(
-        time_unix_nano=MIDNIGHT_NS + second * SECOND_NS, event_name=f"itops.{name}"
-    )
-    record.attributes.extend(attributes({f"itops.{key}": value for key, value in of.items()}))
-    return request.SerializeToString()
-
-
 def maintenance():
     """The event that says, in the morning, when there will be maintenance."""
     start, end = (MIDNIGHT_NS + second * SECOND_NS for second in (at(20), at(20, 30)))
-    of = {"maintenance.id": "m-1", "maintenance.start": start, "maintenance.end": end}
-    return event_request(at(9), "maintenance.scheduled", **of)
+    of = {"itops.maintenance.id": "m-1", "itops.maintenance.start": start, "itops.maintenance.end": end}
+    return event("itops.maintenance.scheduled", MIDNIGHT_NS + at(9) * SECOND_NS, SERVICE, of).SerializeToString()
 
 
 def next_day():
     """A log record of the next day, of another service: with it the day is over, and the watermark passes its end."""
-    return event_request(DAY_S + 15 * 60, "none.of.them", resource={"service.name": "clock"})
+    time_ns = MIDNIGHT_NS + (DAY_S + 15 * 60) * SECOND_NS
+    return event("", time_ns, {"service.name": "clock"}, {}).SerializeToString()

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -42,21 +41,11 @@ class Run:
             self.weir.stop(number)
         self.weir = self._start()
 
-    def settle(self):
-        """Waits until everything sent has passed the plugin."""
-        deadline = time.monotonic() + 120
-        while (samples := self.weir.metrics())["weir_rows_pending"] > 0:
-            assert time.monotonic() < deadline, self.weir.stderr
-            time.sleep(0.1)
-        faults = {name: value for name, value in samples.items() if name.startswith("weir_plugin_faults") and value}
-        assert not faults, f"{faults}\n{self.weir.stderr}"
-        return samples
-
     def end(self):
         """The tables once the day is over: a log record of the next day moves the watermark past its end."""
-        self.settle()
+        self.weir.wait_processed()
         self.send("logs", golden.next_day())
-        self.settle()
+        self.weir.wait_processed()
         self.weir.stop()
         return Tables(self.weir.data)
 
