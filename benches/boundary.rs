@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     let through = |chain: &Chain, batch: &Batch| {
         let mut sequence = 0;
         median(|| {
-            drop(black_box(chain.process(0, sequence, batch.clone())));
+            drop(black_box(chain.process(0, sequence, Some(batch.clone()), None)));
             sequence += 1;
         })
     };

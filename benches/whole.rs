@@ -3,8 +3,8 @@
 //!     cargo bench --bench whole [-- ROWS [sample]]
 //!
 //! For each signal the CPU time of the process per row, which is what the pipeline costs, and the time on the clock
-//! beside it. The requests are made before the clock starts. `sample` adds a chain that does something: half of the spans
-//! are dropped.
+//! beside it, with the log (`fsync`, the default) and without (`memory`). The requests are made before the clock starts.
+//! `sample` adds a chain that does something: half of the spans are dropped.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -19,7 +19,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use std::time::{Duration, Instant};
-use weir::config::{Config, Destination, Plugin};
+use weir::config::{Config, Destination, Durability, Plugin};
 use weir::run::Pipeline;
 use weir::{Kind, Signal};
 
@@ -37,7 +37,8 @@ fn main() {
         "signal", "wire B/row", "CPU ns/row", "wall ns/row", "rows/s", "file B/row"
     );
     for signal in Signal::ALL {
-        measure(signal, rows, "", |_| {});
+        measure(signal, rows, " fsync", |_| {});
+        measure(signal, rows, " memory", |config| config.log.durability = Durability::Memory);
     }
     if sampled {
         measure(Signal::Spans, rows, " sampled", |config| {

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod config;
 pub mod decode;
 pub mod demo;
+pub mod doctor;
 pub mod error;
 pub mod files;
 pub mod log;

@@ -37,6 +37,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at the log, the records and the tables, and say what is wrong; changes nothing.
+    ///
+    /// Exits with 0 if everything is sound, with 1 if something is to be mended, with 2 if it cannot look.
+    Doctor(commands::doctor::Options),
+    /// Mend what `weir doctor` found, after asking; nothing that holds rows is deleted.
+    ///
+    /// Exits with 0 if everything is sound then, with 1 if something is left.
+    Repair(commands::repair::Options),
+    /// Run stored rows through the plugins again, into tables of their own: a new plugin on old data.
+    ///
+    /// The tables that weir writes now, its log and its state are not touched; it may run meanwhile.
+    Replay(commands::replay::Options),
     /// Make, build, test and look into plugins.
     Plugin {
         #[command(subcommand)]
@@ -49,6 +61,9 @@ fn main() -> ExitCode {
         Command::Run { config } => commands::run::run(config.as_deref()),
         Command::Demo(options) => commands::demo::run(&options),
         Command::Check { config, json } => commands::check::run(config.as_deref(), json),
+        Command::Doctor(options) => return commands::doctor::run(&options),
+        Command::Repair(options) => commands::repair::run(&options),
+        Command::Replay(options) => commands::replay::run(&options),
         Command::Plugin { command } => commands::plugin::run(command),
     };
     match done {

@@ -415,24 +415,44 @@ fn documentation() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).expect("the documentation")
 }
 
+/// The rows of the table of a section's keys.
+fn key_rows(section: &weir::config::Section) -> String {
+    let rows = section.keys.iter().filter(|key| !key.is_section()).map(|key| {
+        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        format!("| `{}` | {default} | {} |\n", key.name, key.meaning)
+    });
+    rows.collect()
+}
+
+/// The documentation with the tables as the keys say them; it must have a heading and a table for each section.
+fn with_tables(mut documentation: String) -> String {
+    for section in SECTIONS {
+        let heading = format!("## `{}`\n", section.header);
+        let start = documentation.find(&heading).unwrap_or_else(|| panic!("no heading {heading}"));
+        let table = "|---|---|---|\n";
+        let rows =
+            start + documentation[start..].find(table).unwrap_or_else(|| panic!("no table of {heading}")) + table.len();
+        let end = rows
+            + documentation[rows..]
+                .lines()
+                .take_while(|line| line.starts_with('|'))
+                .map(|line| line.len() + 1)
+                .sum::<usize>();
+        documentation.replace_range(rows..end, &key_rows(section));
+    }
+    documentation
+}
+
 #[test]
 fn the_documentation_has_every_key_with_its_default_and_meaning() {
-    let mut missing = Vec::new();
-    for section in SECTIONS {
-        let documentation = documentation();
-        let heading = format!("## `{}`", section.header);
-        let Some(start) = documentation.find(&heading) else { panic!("no heading {heading}") };
-        let rest = &documentation[start + heading.len()..];
-        let text = &rest[..rest.find("\n## ").unwrap_or(rest.len())];
-        for key in section.keys.iter().filter(|key| !key.is_section()) {
-            let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-            let row = format!("| `{}` | {default} | {} |", key.name, key.meaning);
-            if !text.contains(&row) {
-                missing.push(format!("{heading}: {row}"));
-            }
-        }
+    let (is, expected) = (documentation(), with_tables(documentation()));
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        fs::write(path, expected).expect("the documentation can be written");
+        return;
     }
-    assert!(missing.is_empty(), "docs/configuration.md lacks\n{}", missing.join("\n"));
+    let other = is.lines().zip(expected.lines()).find(|(is, expected)| is != expected);
+    assert!(is == expected, "docs/configuration.md is behind (WEIR_BLESS=1 rewrites its tables): {other:?}");
 }
 
 #[test]

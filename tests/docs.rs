@@ -11,16 +11,18 @@ mod drop_fast;
 mod masking;
 #[path = "../docs/plugins/per_minute.rs"]
 mod per_minute;
+#[path = "../docs/plugins/wait_for_error.rs"]
+mod wait_for_error;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::{DataType, Field, TimeUnit};
 use weir::Signal;
-use weir::config::{Config, Destination};
-use weir::run::Pipeline;
+use weir::config::{Config, Destination, Plugin};
+use weir::run::{Pipeline, check_plugin};
 use weir::tables::{DESCRIPTION, DerivedTable, Mode, PluginColumn, TableOptions, Tables, is_json};
 
 fn root() -> &'static Path {
@@ -157,7 +159,8 @@ fn the_two_first_pages_stay_short() {
 #[test]
 fn every_dependency_has_its_reason() {
     let reasons = read("docs/decisions/dependencies.md");
-    let plugins = ["enrich", "sample", "redact"].map(|plugin| format!("plugins/{plugin}/Cargo.toml"));
+    let plugins = ["enrich", "kpi", "redact", "sample", "tail-sample", "utilization"]
+        .map(|plugin| format!("plugins/{plugin}/Cargo.toml"));
     let others = ["Cargo.toml", "sdk/Cargo.toml", "sdk/macros/Cargo.toml", "sdk/build/Cargo.toml", "xtask/Cargo.toml"];
     for manifest in others.map(str::to_owned).iter().chain(&plugins) {
         let manifest: toml::Table = read(manifest).parse().expect("a manifest");
@@ -256,6 +259,30 @@ fn every_column_of_every_table_is_listed_with_its_type_and_meaning() {
     let upsert = fields("upsert");
     let own = |field: &&Field| field.name() != "at" && !fields("derived").contains(*field);
     check("docs/tables.md", "columns: upsert", &describe(upsert.iter().filter(own)));
+}
+
+#[test]
+fn every_column_of_the_kpis_is_listed_with_its_type_and_meaning() {
+    let mut tables = BTreeMap::new();
+    for plugin in ["kpi", "utilization"] {
+        let checked = check_plugin(&Plugin::shipped(plugin), root()).expect("a shipped plugin");
+        for table in checked.contract.tables {
+            let fields = table.columns.iter().map(|column| {
+                let about = HashMap::from([(DESCRIPTION.to_owned(), column.description.clone())]);
+                Field::new(&column.name, column.column_type.data_type(), true).with_metadata(about)
+            });
+            let fields: Vec<_> = fields.collect();
+            let key: Vec<_> = table.key.iter().map(|column| format!("`{column}`")).collect();
+            let (about, key) = (table.description.trim_end_matches('.'), key.join(", "));
+            let text = format!("{about}. Key: {key}; the day is that of `{}`.\n\n{}", table.time, describe(&fields));
+            tables.insert(table.name, (text, fields));
+        }
+    }
+    let columns = |table: &str| tables[table].1.iter().map(Field::name).collect::<Vec<_>>();
+    assert_eq!(columns("kpi_daily"), columns("kpi_hourly"), "they are listed once");
+    for (table, (text, _)) in tables.iter().filter(|(table, _)| *table != "kpi_hourly") {
+        check("docs/analysts.md", &format!("columns: {table}"), text);
+    }
 }
 
 #[test]

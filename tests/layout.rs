@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// A folder, the floors below it that it may use, and the crates that only folders which name them may use.
 /// `error` and `signal` are the ground floor: everybody stands on it.
-const FLOORS: [(&str, &[&str], &[&str]); 14] = [
+const FLOORS: [(&str, &[&str], &[&str]); 17] = [
     ("error", &[], &[]),
     ("signal", &[], &[]),
+    ("files", &[], &["rustix"]),
     ("watch", &[], &["opentelemetry", "opentelemetry_otlp", "opentelemetry_sdk"]),
+    ("log", &["files"], &["crc32c"]),
     ("batch", &[], &[]),
     ("decode", &["batch"], &["opentelemetry_proto"]),
     ("config", &[], &["toml"]),
@@ -18,13 +20,17 @@ const FLOORS: [(&str, &[&str], &[&str]); 14] = [
     ("sandbox", &["batch", "config", "watch"], &["wasmtime", "wit_component"]),
     ("chain", &["sandbox", "batch", "watch", "config"], &[]),
     ("tables", &["batch", "config"], &[]),
-    ("write", &["tables", "watch", "config"], &["parquet", "object_store"]),
+    ("write", &["tables", "watch", "config", "files"], &["parquet", "object_store"]),
     ("demo", &[], &["opentelemetry_proto"]),
     (
         "run",
-        &["watch", "batch", "decode", "config", "webhook", "receive", "sandbox", "chain", "tables", "write", "demo"],
+        &[
+            "files", "watch", "batch", "decode", "config", "webhook", "log", "receive", "sandbox", "chain", "tables",
+            "write", "demo",
+        ],
         &[],
     ),
+    ("doctor", &["files", "log", "config", "chain", "write", "run"], &[]),
 ];
 
 /// Crates that are fenced: known in the folders of the table that name them, and nowhere else.

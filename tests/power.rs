@@ -75,9 +75,8 @@ impl World {
         let body = self.load.encode(request).into();
         // A log that finds no space waits for it, which is for ever where the process is dead.
         let signal = self.load.shape(request).0;
-        let submitted = self.runtime.block_on(async {
-            tokio::time::timeout(UNANSWERED, intake.submit(signal, body)).await
-        });
+        let submitted =
+            self.runtime.block_on(async { tokio::time::timeout(UNANSWERED, intake.submit(signal, body)).await });
         submitted.unwrap_or_else(|_| Err(Error::overload("there was no answer")))?;
         assert!(was_lost.is_none(), "acknowledged, though {was_lost:?}");
         self.oracle.acknowledged(request);

@@ -74,6 +74,11 @@ const ROUTES: [&str; 5] = ["/cart", "/cart/{id}", "/checkout", "/products/{id}",
 
 /// A request with spans.
 pub(crate) fn spans(number: u64) -> Vec<u8> {
+    spans_of(number, ROWS)
+}
+
+/// A request with so many spans.
+pub(crate) fn spans_of(number: u64, rows: usize) -> Vec<u8> {
     let mut numbers = Numbers(1 + 3 * number);
     let span = |row: u64, numbers: &mut Numbers| {
         let route = numbers.one_of(&ROUTES);
@@ -102,7 +107,7 @@ pub(crate) fn spans(number: u64) -> Vec<u8> {
             ..Span::default()
         }
     };
-    let spans = (0..ROWS as u64).map(|row| span(row, &mut numbers)).collect();
+    let spans = (0..rows as u64).map(|row| span(row, &mut numbers)).collect();
     let scope_spans = vec![ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() }];
     let resource_spans = vec![ResourceSpans { resource: resource(number), scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()

@@ -198,7 +198,7 @@ fn array_fits(def: &ColumnDef, array: &ArrayRef) -> Result<(), String> {
 }
 
 /// The type of the array that a column of that kind is, if it is one.
-fn data_type(kind: ColumnKind) -> Option<DataType> {
+pub(crate) fn data_type(kind: ColumnKind) -> Option<DataType> {
     let list = |item| DataType::List(Arc::new(Field::new("item", item, false)));
     Some(match kind {
         ColumnKind::Time => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),

@@ -18,6 +18,7 @@ mod texts;
 mod value;
 
 pub use attributes::{Attributes, Entry, Texts};
+pub(crate) use codec::data_type as array_type;
 pub(crate) use value::pack;
 pub use value::{Any, Packed, Tag, Value, write_json, write_json_text};
 

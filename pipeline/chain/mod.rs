@@ -10,7 +10,7 @@ mod state;
 mod turnstile;
 
 pub use counts::{Counts, LogSink, Numbers, PluginNumbers};
-pub use state::{Kept, decode as decode_kept, encode as encode_kept};
+pub use state::{Kept, decode as decode_kept, encode as encode_kept, fold as fold_kept};
 
 use crate::batch::Batch;
 use crate::sandbox::{ColumnType, Limits, OnError, Plugin, TableDef};

@@ -1,8 +1,9 @@
 //! What is kept for the stateful plugins: the seam by which an epoch records it and puts it back.
 
 use super::Chain;
-use crate::sandbox::{ChunkEntry, Entry};
+use crate::sandbox::{ChunkEntry, Entry, Held};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Lengths and numbers are little-endian; nothing has this length.
 const NOTHING: u32 = u32::MAX;
@@ -97,6 +98,55 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Kept>> {
     kept.ok_or_else(|| Error::storage("the state of plugins is recorded in a form that cannot be read"))
 }
 
+/// What is kept in the end: a whole record of it, and what changed since, in their order, each as [`encode`] made it.
+///
+/// # Errors
+///
+/// `Storage` where one of them cannot be read.
+pub fn fold(states: &[Vec<u8>]) -> Result<Vec<Kept>> {
+    let mut plugins: BTreeMap<String, Folded> = BTreeMap::new();
+    for state in states {
+        for Kept { plugin, entries, held } in decode(state)? {
+            let folded = plugins.entry(plugin).or_default();
+            folded.entries.extend(entries);
+            folded.held.extend(held);
+        }
+    }
+    let kept = plugins.into_iter().map(|(plugin, mut folded)| {
+        folded.entries.retain(|_, value| value.is_some());
+        folded.held.retain(|_, chunk| chunk.is_some());
+        Kept { plugin, entries: folded.entries.into_iter().collect(), held: folded.held.into_iter().collect() }
+    });
+    Ok(kept.collect())
+}
+
+/// The last word on each key and on each number.
+#[derive(Default)]
+struct Folded {
+    entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    held: BTreeMap<u64, Option<Vec<u8>>>,
+}
+
+impl Kept {
+    /// The bytes of keys and values, and of held rows as they are recorded.
+    pub fn bytes(&self) -> u64 {
+        let entries = self.entries.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let held = self.held.iter().map(|(_, chunk)| chunk.as_ref().map_or(0, Vec::len));
+        entries.chain(held).sum::<usize>() as u64
+    }
+
+    /// How many rows are held.
+    ///
+    /// # Errors
+    ///
+    /// `Storage` where they cannot be read.
+    pub fn held_rows(&self) -> Result<u64> {
+        let mut held = Held::default();
+        self.held.iter().cloned().try_for_each(|chunk| held.restore(chunk))?;
+        Ok(held.rows() as u64)
+    }
+}
+
 fn count(bytes: &mut Vec<u8>, count: usize) {
     bytes.extend((count as u64).to_le_bytes());
 }
@@ -153,6 +203,24 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_state_and_its_changes_fold_to_what_is_left() {
+        let kept = |plugin: &str, entries: &[(&[u8], Option<&[u8]>)], held: &[(u64, Option<&[u8]>)]| {
+            let entries = entries.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect();
+            let held = held.iter().map(|(number, chunk)| (*number, chunk.map(<[u8]>::to_vec))).collect();
+            Kept { plugin: plugin.into(), entries, held }
+        };
+        let whole = [
+            kept("a", &[(b"gone", Some(b"1")), (b"other", Some(b"2")), (b"same", Some(b"3"))], &[(1, Some(b"x"))]),
+            kept("b", &[(b"key", Some(b"9"))], &[]),
+        ];
+        let changes = [kept("a", &[(b"gone", None), (b"other", Some(b"22"))], &[(1, None), (2, Some(b"yy"))])];
+        let folded = fold(&[encode(&whole), encode(&changes)]).expect("both can be read");
+        let expected = kept("a", &[(b"other", Some(b"22")), (b"same", Some(b"3"))], &[(2, Some(b"yy"))]);
+        assert_eq!(folded, [expected, whole[1].clone()]);
+        assert_eq!(folded[0].bytes(), 5 + 2 + 4 + 1 + 2);
+    }
 
     #[test]
     fn what_is_kept_is_read_back_and_nothing_else_is() {

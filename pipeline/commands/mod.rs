@@ -2,7 +2,10 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod plugin;
+pub(crate) mod repair;
+pub(crate) mod replay;
 pub(crate) mod run;
 
 use std::path::Path;

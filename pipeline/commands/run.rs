@@ -12,7 +12,16 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
     runtime.block_on(async {
         // Before anything says that it runs: whoever then asks it to stop is heard.
         let mut stopped = Stop::new()?;
-        let pipeline = Pipeline::builder().config(config).start()?;
+        let pipeline = Pipeline::builder().config(config).progress(Box::new(reading)).start()?;
+        let recovery = pipeline.recovery();
+        if recovery.requests > 0 {
+            eprintln!(
+                "recovered {} rows of {} acknowledged requests from the log in {:.1} s",
+                super::grouped(recovery.rows),
+                super::grouped(recovery.requests),
+                recovery.took.as_secs_f64()
+            );
+        }
         let receivers = pipeline.bind().await?;
         for warning in pipeline.warnings().iter().chain(receivers.warnings()) {
             eprintln!("warning: {warning}");
@@ -45,6 +54,12 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
             }
         };
         receivers.serve(intake, stop).await;
+        if let Some(error) = failed.lost() {
+            // Nothing is known any more about what the disk has. Whatever this process wrote now could be wrong: the next one
+            // recovers what was acknowledged from what is really there.
+            eprintln!("{error}");
+            std::process::abort();
+        }
         // Writing what is left blocks; nothing else runs on this runtime any more.
         let summary = tokio::task::spawn_blocking(move || pipeline.shutdown())
             .await
@@ -55,6 +70,11 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
             None => Ok(()),
         }
     })
+}
+
+/// How far reading the log has come.
+fn reading(done: u64, total: u64) {
+    eprintln!("reading the log: {} of {}", super::bytes(done), super::bytes(total));
 }
 
 /// Ctrl-C, and the request to terminate that supervisors send.

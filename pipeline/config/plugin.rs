@@ -53,7 +53,7 @@ pub(super) static LIMITS: Section = Section {
     header: "[plugin.limits]",
     keys: &[
         Key::new("memory", "\"64MiB\"", "memory of an instance"),
-        Key::new("time", "\"100ms\"", "time a call may take"),
+        Key::new("time", "\"100ms\"", "time that a call may have a processor"),
         Key::new("rows_emitted", "100000", "rows a call may emit into the plugin's own tables"),
         Key::new("state", "\"64MiB\"", "keys and values that it may keep"),
         Key::new("held_rows", "500000", "rows that it may hold back"),

@@ -87,13 +87,61 @@ const INCIDENTS: [Incident; 5] = [
     },
 ];
 
-/// A deployment: change, service, version, start and end in minutes of the day, minute of the rollback.
-type Deployment = (&'static str, &'static str, &'static str, u64, u64, Option<u64>);
+/// A deployment, its times in minutes of the day.
+struct Deployment {
+    change: &'static str,
+    service: &'static str,
+    version: &'static str,
+    from: u64,
+    to: u64,
+    /// As in `cicd.pipeline.result`.
+    result: &'static str,
+    /// The window that it was planned for.
+    window: [u64; 2],
+    rolled_back: Option<u64>,
+}
 
-const DEPLOYMENTS: [Deployment; 3] = [
-    ("chg-1141", "catalog", "1.8.0", 540, 544, None),
-    ("chg-1142", "checkout", "2.4.0", 687, 690, Some(708)),
-    ("chg-1143", "frontend", "3.12.0", 990, 993, None),
+const DEPLOYMENTS: [Deployment; 4] = [
+    Deployment {
+        change: "chg-1141",
+        service: "catalog",
+        version: "1.8.0",
+        from: 540,
+        to: 544,
+        result: "success",
+        window: [530, 560],
+        rolled_back: None,
+    },
+    Deployment {
+        change: "chg-1142",
+        service: "checkout",
+        version: "2.4.0",
+        from: 687,
+        to: 690,
+        result: "success",
+        window: [600, 660],
+        rolled_back: Some(708),
+    },
+    Deployment {
+        change: "chg-1143",
+        service: "frontend",
+        version: "3.12.0",
+        from: 990,
+        to: 993,
+        result: "success",
+        window: [980, 1_010],
+        rolled_back: None,
+    },
+    Deployment {
+        change: "chg-1144",
+        service: "cart",
+        version: "1.10.0",
+        from: 1_020,
+        to: 1_022,
+        result: "cancellation",
+        window: [1_010, 1_040],
+        rolled_back: None,
+    },
 ];
 
 /// Alerts: name, service, severity, first minute, last minute, and every how many minutes it fires again.
@@ -112,22 +160,8 @@ fn all(day_ns: u64) -> Vec<Event> {
     for incident in &INCIDENTS {
         push_incident(day_ns, incident, &mut events);
     }
-    for (change, service, version, from, to, rolled_back) in DEPLOYMENTS {
-        let attributes = |result: Option<&str>| {
-            let mut attributes = vec![
-                text("itops.change.id", change),
-                attribute("itops.change.approved", Value::BoolValue(true)),
-                attribute("itops.change.committed_at", Value::IntValue((day_ns + (from - 200) * MINUTE) as i64)),
-                text("deployment.name", format!("{service} {version}")),
-            ];
-            attributes.extend(result.map(|result| text("itops.change.result", result)));
-            attributes
-        };
-        events.push((from * MINUTE, service, "deployment.started", attributes(None)));
-        events.push((to * MINUTE, service, "deployment.finished", attributes(Some("success"))));
-        if let Some(at) = rolled_back {
-            events.push((at * MINUTE, service, "deployment.rolled_back", attributes(Some("failure"))));
-        }
+    for deployment in &DEPLOYMENTS {
+        push_deployment(day_ns, deployment, &mut events);
     }
     push_alerts(&mut events);
     let maintenance = || {
@@ -168,6 +202,28 @@ fn push_incident(day_ns: u64, incident: &Incident, events: &mut Vec<Event>) {
             _ => "incident.closed",
         };
         events.push((minute * MINUTE, incident.service, name, attributes));
+    }
+}
+
+fn push_deployment(day_ns: u64, deployment: &Deployment, events: &mut Vec<Event>) {
+    let Deployment { change, service, version, from, to, result, window: [opens, closes], rolled_back } = *deployment;
+    let time = |key, minute: u64| attribute(key, Value::IntValue((day_ns + minute * MINUTE) as i64));
+    let attributes = |result: Option<&str>| {
+        let mut attributes = vec![
+            text("itops.change.id", change),
+            attribute("itops.change.approved", Value::BoolValue(true)),
+            time("itops.change.committed_at", from - 200),
+            time("itops.change.window_start", opens),
+            time("itops.change.window_end", closes),
+            text("deployment.name", format!("{service} {version}")),
+        ];
+        attributes.extend(result.map(|result| text("itops.change.result", result)));
+        attributes
+    };
+    events.push((from * MINUTE, service, "deployment.started", attributes(None)));
+    events.push((to * MINUTE, service, "deployment.finished", attributes(Some(result))));
+    if let Some(at) = rolled_back {
+        events.push((at * MINUTE, service, "deployment.rolled_back", attributes(Some("failure"))));
     }
 }
 

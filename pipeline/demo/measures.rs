@@ -24,6 +24,10 @@ const EXPONENTIAL_BUCKETS: usize = 24;
 const DISK_BYTES: f64 = 500e9;
 /// Bytes of the memory of a pod.
 const POD_BYTES: f64 = 512e6;
+/// Bytes of the heap of `checkout`.
+const HEAP_BYTES: f64 = 256e6;
+/// Connections to the database that an instance of `checkout` may have.
+const CONNECTIONS: i64 = 20;
 
 /// A minute: the start of the day, when the minute starts within it, and the time of its data points.
 #[derive(Clone, Copy)]
@@ -54,6 +58,7 @@ pub(super) fn of(
         for instance in 0..INSTANCES {
             let served = told.served.get(&(service, instance)).map_or(&[][..], Vec::as_slice);
             let mut of_instance = process(minute, served.len(), random);
+            of_instance.push(up(minute, service, instance));
             if !served.is_empty() {
                 of_instance.push(durations(minute, served));
             }
@@ -62,6 +67,10 @@ pub(super) fn of(
             }
             if service == PAYMENT && minute.is_fifth() && !served.is_empty() {
                 of_instance.push(summary(minute, served));
+            }
+            if service == CHECKOUT {
+                of_instance.extend(pool(minute, random));
+                of_instance.extend(heap(minute, random));
             }
             if service == CHECKOUT && instance == 0 {
                 of_instance.push(sum(
@@ -121,6 +130,54 @@ fn process(minute: Minute, served: usize, random: &mut Random) -> Vec<Metric> {
         gauge("process.cpu.utilization", minute, vec![(vec![], cpu)]),
         sum("process.memory.usage", "By", minute, false, vec![point(minute, vec![], Number::Int(memory as i64))]),
         gauge("k8s.container.memory_limit_utilization", minute, vec![(vec![], (memory / POD_BYTES).min(1.0))]),
+    ]
+}
+
+/// Twice a minute somebody looks whether the instance is well; for two instances that is four times for a service.
+fn up(minute: Minute, service: Service, instance: usize) -> Metric {
+    let first = instance as u64 * (MINUTE / 4);
+    let data_points = [first, first + MINUTE / 2].map(|offset| {
+        let at_ns = minute.from_ns + offset;
+        let is_well = story::failing(service.name(), at_ns) < 0.5;
+        NumberDataPoint {
+            time_unix_nano: minute.day_ns + at_ns,
+            value: Some(number_data_point::Value::AsDouble(f64::from(u8::from(is_well)))),
+            ..NumberDataPoint::default()
+        }
+    });
+    let gauge = Gauge { data_points: data_points.to_vec() };
+    metric("up", "1", "Whether the target could be scraped", Data::Gauge(gauge))
+}
+
+/// The connections to the database, all of which are in use while `checkout` is out.
+fn pool(minute: Minute, random: &mut Random) -> Vec<Metric> {
+    let at_ns = minute.from_ns + MINUTE - 1;
+    let usual = 4.0 + 9.0 * story::traffic(at_ns) + 4.0 * random.unit();
+    let is_exhausted =
+        story::now(CHECKOUT.name(), at_ns).any(|episode| matches!(episode.effect, story::Effect::Fails(_)));
+    let used = if is_exhausted { CONNECTIONS } else { usual as i64 };
+    let of = |state: Option<&str>| {
+        let mut attributes = vec![text("db.client.connection.pool.name", "orders")];
+        attributes.extend(state.map(|state| text("db.client.connection.state", state)));
+        attributes
+    };
+    let count = [(used, "used"), (CONNECTIONS - used, "idle")];
+    let count = count.map(|(number, state)| point(minute, of(Some(state)), Number::Int(number)));
+    let max = vec![point(minute, of(None), Number::Int(CONNECTIONS))];
+    vec![
+        sum("db.client.connection.count", "{connection}", minute, false, count.to_vec()),
+        sum("db.client.connection.max", "{connection}", minute, false, max),
+    ]
+}
+
+/// The heap fills, and is collected every quarter of an hour.
+fn heap(minute: Minute, random: &mut Random) -> Vec<Metric> {
+    let since = (minute.from_ns / MINUTE % 15) as f64 / 15.0;
+    let used = HEAP_BYTES * (0.3 + 0.35 * since + 0.05 * random.unit());
+    let of = || vec![text("jvm.memory.type", "heap"), text("jvm.memory.pool.name", "G1 Old Gen")];
+    vec![
+        sum("jvm.memory.used", "By", minute, false, vec![point(minute, of(), Number::Int(used as i64))]),
+        sum("jvm.memory.limit", "By", minute, false, vec![point(minute, of(), Number::Int(HEAP_BYTES as i64))]),
     ]
 }
 
@@ -225,6 +282,7 @@ fn host(minute: Minute, random: &mut Random) -> Vec<Metric> {
     };
     let bytes = |share: f64| Number::Int((DISK_BYTES * share) as i64);
     vec![
+        up(minute, DB_HOST, 0),
         gauge("system.filesystem.utilization", minute, vec![(disk("used"), used)]),
         sum(
             "system.filesystem.usage",

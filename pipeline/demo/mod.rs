@@ -17,22 +17,27 @@ use measures::Minute;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use random::Random;
 use requests::Told;
 use story::MINUTE;
 
-/// Chunks of a day: one a minute.
-pub const CHUNKS: usize = 24 * 60;
+/// Minutes of a day.
+const MINUTES: usize = 24 * 60;
+/// Chunks of a day: one a minute, and the [report](Day::report) after it.
+pub const CHUNKS: usize = MINUTES + 1;
+/// The report comes so long after midnight that nothing of the day is expected any more: the watermark passes its end.
+const REPORT_AFTER: u64 = 5 * MINUTE;
 
 /// Requests to the shop in the busiest minute, at a scale of 1: some 200,000 spans a day.
 const REQUESTS_PER_MINUTE: f64 = 38.0;
 /// A scale beyond which a chunk would be larger than a receiver accepts.
 const SCALE_MAX: f64 = 100.0;
 
-/// A simulated day, minute by minute. Each minute is made when it is asked for.
+/// A simulated day, minute by minute, and a report when it is over. Each minute is made when it is asked for.
 #[derive(Clone, Debug)]
 pub struct Day {
     seed: u64,
@@ -43,10 +48,10 @@ pub struct Day {
     orders: i64,
 }
 
-/// What the shop's services export at the end of a minute.
-#[derive(Clone, Debug, PartialEq)]
+/// What the shop's services export at the end of a minute; after the last minute, the report.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chunk {
-    /// The end of the minute, in nanoseconds since 1970.
+    /// The end of the minute, or the time of the report, in nanoseconds since 1970.
     pub at_ns: u64,
     /// The spans that began in it.
     pub traces: ExportTraceServiceRequest,
@@ -69,6 +74,26 @@ impl Day {
         }
     }
 
+    /// The log record of a nightly job, minutes after the end of the day: how many orders there were.
+    fn report(&mut self) -> Chunk {
+        self.minute += 1;
+        let after_ns = MINUTES as u64 * MINUTE + REPORT_AFTER;
+        let at_ns = self.start_ns + after_ns;
+        let record = LogRecord {
+            time_unix_nano: at_ns,
+            observed_time_unix_nano: at_ns,
+            severity_number: SeverityNumber::Info as i32,
+            severity_text: "INFO".to_owned(),
+            body: otlp::any(Value::StringValue(format!("orders of the day: {}", self.orders))),
+            ..LogRecord::default()
+        };
+        let scope_logs =
+            ScopeLogs { scope: otlp::scope("shop.reports"), log_records: vec![record], schema_url: String::new() };
+        let resource = otlp::resource(shop::CHECKOUT.resource(0, after_ns));
+        let logs = ResourceLogs { resource, scope_logs: vec![scope_logs], schema_url: otlp::SCHEMA_URL.to_owned() };
+        Chunk { at_ns, logs: ExportLogsServiceRequest { resource_logs: vec![logs] }, ..Chunk::default() }
+    }
+
     /// What happens on the day: the truth that the tables are to tell.
     pub fn story() -> &'static [Episode] {
         &story::EPISODES
@@ -79,8 +104,10 @@ impl Iterator for Day {
     type Item = Chunk;
 
     fn next(&mut self) -> Option<Chunk> {
-        if self.minute == CHUNKS {
-            return None;
+        match self.minute {
+            CHUNKS => return None,
+            MINUTES => return Some(self.report()),
+            _ => {}
         }
         let from_ns = self.minute as u64 * MINUTE;
         let mut random = Random::new(self.seed, self.minute as u64);

@@ -59,7 +59,8 @@ const DISK_AT_MIDNIGHT: f64 = 0.55;
 /// The share of requests that fail on any day.
 const FAILS_ANYWAY: f64 = 0.003;
 
-fn now(service: &str, at_ns: u64) -> impl Iterator<Item = &'static Episode> {
+/// What goes on with the service at that moment of the day.
+pub(super) fn now(service: &str, at_ns: u64) -> impl Iterator<Item = &'static Episode> {
     EPISODES
         .iter()
         .filter(move |episode| episode.service == service && (episode.from_ns..episode.to_ns).contains(&at_ns))

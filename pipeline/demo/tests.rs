@@ -152,7 +152,7 @@ fn every_kind_of_metric_appears_and_the_disk_ends_at_97_percent() {
         }
     }
     assert_eq!(kinds.len(), 5, "{kinds:?}");
-    assert_eq!(disk.len(), CHUNKS);
+    assert_eq!(disk.len(), MINUTES);
     use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value::AsDouble;
     let (Some(AsDouble(first)), Some(AsDouble(last))) = (disk.first(), disk.last()) else { panic!("no numbers") };
     assert!((0.54..0.56).contains(first) && (0.969..=0.97).contains(last), "{first} to {last}");
@@ -203,11 +203,51 @@ fn a_chunk_is_small_also_when_the_traffic_is_large() {
 }
 
 #[test]
-fn the_day_has_a_minute_a_chunk_whatever_the_scale() {
-    assert_eq!(day(1).len(), CHUNKS);
+fn the_day_has_a_minute_a_chunk_and_a_report_whatever_the_scale() {
+    assert_eq!(day(1).count(), 24 * 60 + 1);
     assert_eq!(Day::new(1, MIDNIGHT, f64::NAN).next().map(|chunk| chunk.at_ns), Some(MIDNIGHT + MINUTE));
     assert_eq!(
         Day::new(1, MIDNIGHT, 0.0).take(60).map(|chunk| chunk.traces.resource_spans.len()).max(),
         Some(0).or(None)
     );
+}
+
+#[test]
+fn the_report_comes_when_the_day_is_settled_and_counts_the_orders() {
+    let report = Day::new(1, MIDNIGHT, 0.2).last().expect("a report");
+    assert_eq!(report.at_ns, MIDNIGHT + (24 * 60 + 5) * MINUTE);
+    assert!(report.traces.resource_spans.is_empty() && report.metrics.resource_metrics.is_empty());
+    let record = &report.logs.resource_logs[0].scope_logs[0].log_records[0];
+    assert_eq!(record.time_unix_nano, report.at_ns);
+    let Some(Value::StringValue(body)) = record.body.as_ref().and_then(|body| body.value.as_ref()) else {
+        panic!("no text")
+    };
+    let orders: u64 = body.strip_prefix("orders of the day: ").and_then(|count| count.parse().ok()).expect("a count");
+    let placed = Day::new(1, MIDNIGHT, 0.2).flat_map(|chunk| {
+        spans(&chunk).filter(|(_, span)| span.name == "send order.created").map(drop).collect::<Vec<_>>()
+    });
+    assert_eq!(orders, placed.count() as u64);
+}
+
+#[test]
+fn somebody_looks_whether_services_are_well_and_sees_their_outages() {
+    let mut seen = BTreeMap::<(String, bool), u64>::new();
+    for chunk in Day::new(1, MIDNIGHT, 0.0) {
+        for group in &chunk.metrics.resource_metrics {
+            let name = service(&group.resource);
+            let ups = group.scope_metrics.iter().flat_map(|scope| &scope.metrics).filter(|metric| metric.name == "up");
+            for metric in ups {
+                let Some(Data::Gauge(gauge)) = &metric.data else { panic!("no gauge") };
+                for point in &gauge.data_points {
+                    assert!((chunk.at_ns - MINUTE..chunk.at_ns).contains(&point.time_unix_nano));
+                    use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value::AsDouble;
+                    *seen.entry((name.clone(), point.value == Some(AsDouble(1.0)))).or_default() += 1;
+                }
+            }
+        }
+    }
+    let of = |name: &str, well| seen.get(&(name.to_owned(), well)).copied().unwrap_or(0);
+    assert_eq!((of("checkout", true), of("checkout", false)), (4 * (24 * 60 - 38), 4 * 38));
+    assert_eq!((of("payment", false), of("shipping", false), of("cart", false)), (4 * 12, 4 * 30, 0));
+    assert_eq!((of("db-host", true), of("db-host", false)), (2 * 24 * 60, 0));
 }

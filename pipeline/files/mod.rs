@@ -67,6 +67,12 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// Takes a folder for this process alone, until the lock is dropped or the process ends. While another has it, an error of
     /// the kind [`ErrorKind::WouldBlock`] names the holder.
     fn lock(&self, folder: &Path) -> io::Result<Lock>;
+
+    /// The process that has a folder for itself, if one has, without taking it or changing anything.
+    fn holder(&self, folder: &Path) -> io::Result<Option<String>> {
+        let _ = folder;
+        Ok(None)
+    }
 }
 
 /// A file that is open for writing, from its beginning on.
@@ -182,7 +188,7 @@ pub fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> Result<()> {
     let temporary = Path::new(&temporary);
     let write = || {
         remove_if_there(files, temporary)?;
-        let mut file = files.create(temporary)?;
+        let mut file = files.create_private(temporary)?;
         file.write_all(content)?;
         Ok(file)
     };

@@ -111,6 +111,34 @@ impl Files for Real {
         writeln!(file, "{}", std::process::id())?;
         Ok(Lock::new(file))
     }
+
+    fn holder(&self, folder: &Path) -> io::Result<Option<String>> {
+        let path = folder.join(LOCK);
+        let mut file = match fs::File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut holder = String::new();
+        file.read_to_string(&mut holder)?;
+        let holder = holder.trim().to_owned();
+        let is_held = match fs::read_to_string("/proc/locks") {
+            // The number alone may be that of another process by now, and so may the file's alone on another disk.
+            Ok(locks) => is_locked(&locks, &holder, file.metadata()?.ino()),
+            // Where locks cannot be looked at, one is tried, which keeps a start away for this moment.
+            Err(_) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        };
+        Ok(is_held.then_some(holder))
+    }
+}
+
+/// Whether that process has a lock on the file with that number, in the words of `/proc/locks`:
+/// `1: FLOCK ADVISORY WRITE <process> <device>:<file> 0 EOF`.
+fn is_locked(locks: &str, process: &str, file: u64) -> bool {
+    let file = file.to_string();
+    locks.lines().any(|line| {
+        let mut parts = line.split_whitespace().skip_while(|part| *part != "WRITE").skip(1);
+        parts.next() == Some(process) && parts.next().and_then(|place| place.rsplit(':').next()) == Some(&file)
+    })
 }
 
 impl File for Open {

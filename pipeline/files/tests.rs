@@ -210,3 +210,14 @@ fn a_full_disk_refuses_space_until_some_is_given_back() {
     files.remove(Path::new("/a")).unwrap();
     file.allocate(201).unwrap();
 }
+
+#[test]
+fn the_holder_of_a_folder_is_known_without_taking_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Real.holder(folder.path()).unwrap(), None, "nobody ever had it");
+    let lock = Real.lock(folder.path()).unwrap();
+    assert_eq!(Real.holder(folder.path()).unwrap(), Some(std::process::id().to_string()));
+    drop(lock);
+    assert_eq!(Real.holder(folder.path()).unwrap(), None, "the number is still in the file");
+    drop(Real.lock(folder.path()).expect("looking has taken nothing"));
+}

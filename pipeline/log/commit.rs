@@ -179,7 +179,7 @@ impl Segment {
         let unnamed = folder.options.folder.join(UNNAMED);
         let made = || -> io::Result<Box<dyn File>> {
             remove_if_there(&*folder.files, &unnamed)?;
-            let mut file = folder.files.create(&unnamed)?;
+            let mut file = folder.files.create_private(&unnamed)?;
             file.allocate(bytes)?;
             file.write_all(&head.encode())?;
             Ok(file)

@@ -43,6 +43,10 @@ pub enum State {
     Damaged {
         /// Where the first such place begins, in bytes.
         offset: u64,
+        /// The first LSN that is missing or in doubt for it.
+        first: Lsn,
+        /// The LSN after the last such place.
+        next: Lsn,
         /// How many such places there are.
         places: u64,
         /// How many records are missing for it, at most.
@@ -99,13 +103,15 @@ fn segment(files: &Arc<dyn Files>, place: Place) -> SegmentReport {
             Ok(Step::Damage(damage)) => {
                 let lost = damage.next.saturating_sub(damage.first);
                 match &mut report.state {
-                    State::Damaged { places, records, .. } => {
+                    State::Damaged { places, records, next, .. } => {
                         *places += 1;
                         *records += lost;
+                        *next = damage.next;
                     }
                     state => {
-                        let (offset, reason) = (damage.offset, damage.reason);
-                        *state = State::Damaged { offset, places: 1, records: lost, reason };
+                        let (offset, first, next) = (damage.offset, damage.first, damage.next);
+                        *state =
+                            State::Damaged { offset, first, next, places: 1, records: lost, reason: damage.reason };
                     }
                 }
             }

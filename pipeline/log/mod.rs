@@ -169,7 +169,7 @@ impl Log {
         }
         if state.pending_bytes >= options.pending_bytes_max {
             return Err(Error::overload(format!(
-                "{} bytes wait to be brought to the disk, and log.pending_bytes_max is {}: the disk is slow, send again later",
+                "{} bytes wait to be brought to the disk, and {} is the limit: the disk is slow, send again later",
                 state.pending_bytes, options.pending_bytes_max
             )));
         }
@@ -177,13 +177,13 @@ impl Log {
         let used = disk.used_bytes();
         if used >= options.disk_soft_bytes {
             return Err(Error::overload(format!(
-                "the log and the staged files have {used} bytes on the disk, and log.disk_soft_bytes is {}: send again later",
+                "the log and the staged files have {used} bytes on the disk, and log.disk_soft is {}: send again later",
                 options.disk_soft_bytes
             )));
         }
         if used.saturating_add(bytes) > options.disk_hard_bytes {
             return Err(Error::overload(format!(
-                "{bytes} bytes more would bring the log and the staged files from {used} bytes over log.disk_hard_bytes, \
+                "{bytes} bytes more would bring the log and the staged files from {used} bytes over log.disk_hard, \
                  {}: send less at once, or again later",
                 options.disk_hard_bytes
             )));
@@ -260,6 +260,22 @@ impl Log {
             self.shared.lose(error.clone());
             error
         })
+    }
+
+    /// Removes the segments of a log that is closed, if nothing in it is needed any more: all its records are below this
+    /// position. What was received is then in the tables alone, as the plugins left it.
+    pub fn clear(&self, below: Lsn) -> Result<()> {
+        let Some(disk) = self.shared.disk.as_ref().filter(|_| self.next_lsn() <= below) else { return Ok(()) };
+        let folder = &disk.folder;
+        let mut segments = folder.segments();
+        for &first in segments.keys() {
+            let path = folder.path(first);
+            let removed = crate::files::remove_if_there(&*folder.files, &path);
+            removed.map_err(|error| failed("cannot remove the segment", &path, &error))?;
+        }
+        segments.clear();
+        let synced = folder.files.sync_folder(&folder.options.folder);
+        synced.map_err(|error| failed("cannot bring to the disk the folder", &folder.options.folder, &error))
     }
 
     /// The LSN that the next record gets.

@@ -63,20 +63,20 @@ impl Options {
         let least = 4 * BLOCK;
         if self.segment_bytes < least {
             return Err(Error::config(format!(
-                "log.segment_bytes is {}, and a segment needs at least {least}",
+                "log.segment is {}, and a segment needs at least {least}",
                 self.segment_bytes
             )));
         }
         let least = self.segment_bytes.saturating_mul(2);
         if self.disk_soft_bytes < least {
             return Err(Error::config(format!(
-                "log.disk_soft_bytes is {}, and must be at least two segments (log.segment_bytes), which is {least}",
+                "log.disk_soft is {}, and must be at least two segments (log.segment), which is {least}",
                 self.disk_soft_bytes
             )));
         }
         if self.disk_hard_bytes < self.disk_soft_bytes {
             return Err(Error::config(format!(
-                "log.disk_hard_bytes is {}, and must not be below log.disk_soft_bytes, which is {}",
+                "log.disk_hard is {}, and must not be below log.disk_soft, which is {}",
                 self.disk_hard_bytes, self.disk_soft_bytes
             )));
         }

@@ -63,7 +63,7 @@ pub(super) fn set_aside(files: &dyn Files, options: &Options, place: &Place, dam
     let (path, unnamed) = (folder.join(&name), folder.join(format!("{name}.new")));
     let copy = || {
         remove_if_there(files, &unnamed)?;
-        let mut file = files.create(&unnamed)?;
+        let mut file = files.create_private(&unnamed)?;
         let end = damage.offset + damage.bytes;
         let mut at = damage.offset;
         while at < end {

@@ -1,6 +1,7 @@
 //! Where every row went: the summary for people, the samples for `/metrics`.
 
 use super::Shared;
+use crate::config::Durability;
 use crate::receive::{Outcome, Protocol};
 use crate::watch::Family;
 use crate::{Error, Signal};
@@ -71,6 +72,7 @@ pub(super) fn summary(shared: &Shared) -> Summary {
 /// Every metric of Weir's own, with the samples of now.
 pub(super) fn families(shared: &Shared) -> Vec<Family> {
     let mut families = rows(shared);
+    families.extend(delivery(shared));
     families.extend(plugins(shared));
     families.extend(receivers(shared));
     families
@@ -123,6 +125,79 @@ fn rows(shared: &Shared) -> Vec<Family> {
         .with(&[], shared.invalid_ids.load(Relaxed) as f64),
         Family::counter("weir_requests_refused_total", "Requests that were read and refused.")
             .with(&[], shared.refused.load(Relaxed) as f64),
+    ]
+}
+
+/// The way from the acknowledgement to the file: how far each stage is behind the one before.
+fn delivery(shared: &Shared) -> Vec<Family> {
+    let log = shared.log.stats();
+    let (next, durable) = (shared.log.next_lsn(), shared.log.durable_lsn());
+    let (recorded, published) = (shared.writer.recorded_position(), shared.writer.published_position());
+    let mut lag = Family::gauge(
+        "weir_lag_requests",
+        "Requests that a stage has and the next one has not: appended and not durable, durable and in no epoch, in an epoch \
+         and not published.",
+    );
+    lag.push(&[("stage", "log")], next.saturating_sub(durable) as f64);
+    lag.push(&[("stage", "epoch")], durable.saturating_sub(recorded) as f64);
+    lag.push(&[("stage", "publish")], recorded.saturating_sub(published) as f64);
+    let mut acknowledged = Family::counter("weir_log_requests_total", "Requests appended to the log, by durability.");
+    acknowledged.push(&[("durability", durability(shared))], log.records as f64);
+    let mut held = Family::gauge(
+        "weir_invariant_holds",
+        "Whether what must always be so is so (1) or not (0): every row is accounted for; positions of the log, the last \
+         record and the tables are in order; nothing is known to be lost.",
+    );
+    for (invariant, holds) in invariants(shared) {
+        held.push(&[("invariant", invariant)], f64::from(u8::from(holds)));
+    }
+    let ended = shared.ended.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+    vec![
+        lag,
+        acknowledged,
+        held,
+        Family::counter("weir_log_bytes_total", "Bytes of requests appended to the log.")
+            .with(&[], log.payload_bytes as f64),
+        Family::counter("weir_log_syncs_total", "Syncs of the log; one makes every request that waited durable.")
+            .with(&[], log.syncs as f64),
+        Family::counter("weir_log_sync_seconds_total", "Time that writing and syncing the log took.")
+            .with(&[], log.sync_ns as f64 / 1e9),
+        Family::gauge("weir_log_disk_bytes", "Bytes of the log on the disk.").with(&[], log.segment_bytes as f64),
+        Family::gauge("weir_log_disk_full", "Whether the log waits for space on the disk.")
+            .with(&[], f64::from(u8::from(log.is_full))),
+        Family::gauge("weir_epoch", "The number of the last epoch that was committed.")
+            .with(&[], shared.writer.recorded_epoch() as f64),
+        Family::counter("weir_epochs_total", "Epochs committed by this process.")
+            .with(&[], shared.epochs.load(Relaxed) as f64),
+        Family::gauge("weir_epoch_age_seconds", "Time since the last epoch was committed, or the start.")
+            .with(&[], ended.as_secs_f64()),
+        Family::gauge("weir_watermark_seconds", "How far event time has come, since 1970; 0 before the first row.")
+            .with(&[], shared.queue.watermark().unwrap_or(0) as f64 / 1e9),
+        Family::gauge("weir_state_bytes", "Bytes of what plugins keep, held rows included.")
+            .with(&[], shared.chain.kept_bytes() as f64),
+    ]
+}
+
+fn durability(shared: &Shared) -> &'static str {
+    match shared.config.log.durability {
+        Durability::Fsync => "fsync",
+        Durability::Memory => "memory",
+    }
+}
+
+/// What must always be so.
+fn invariants(shared: &Shared) -> [(&'static str, bool); 3] {
+    let (published, recorded) = (shared.writer.published_position(), shared.writer.recorded_position());
+    // Taken in this order, later positions can only have grown.
+    let next = shared.log.next_lsn();
+    let numbers = shared.counts.snapshot();
+    let came: u64 = shared.received.iter().map(|rows| rows.load(Relaxed)).sum();
+    let through = numbers.rows_out + numbers.dropped() + numbers.dead_lettered() + numbers.held();
+    [
+        // Rows are counted in before a worker can have them, so this holds at any moment.
+        ("rows accounted for", through <= came),
+        ("positions in order", published <= recorded && recorded <= next),
+        ("nothing lost", shared.failure.lost().is_none()),
     ]
 }
 

@@ -70,7 +70,7 @@ impl Coalescer {
         body: &[u8],
         permit: Permit,
         queue: &Queue,
-        append: impl FnOnce() -> Result<T>,
+        append: impl FnOnce(&Decoded) -> Result<T>,
     ) -> Result<(Decoded, Option<T>)> {
         let mut open = self.lock(signal);
         if self.closed.load(Relaxed) {
@@ -81,7 +81,7 @@ impl Coalescer {
             return Ok((decoded, None));
         }
         // An error here means that the log is lost, and with it the pipeline: no epoch will end any more.
-        let appended = append()?;
+        let appended = append(&decoded)?;
         open.permits.push(permit);
         open.since.get_or_insert_with(Instant::now);
         if open.builder.rows() >= self.rows_max || open.builder.bytes() >= BATCH_BYTES_MAX {

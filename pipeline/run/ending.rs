@@ -86,7 +86,8 @@ impl Shared {
     /// Takes what the commit is made of: rows and state, as they are between two batches.
     fn rotate(&self, cut: Cut) -> Result<()> {
         let whole = self.writer.wants_whole_state();
-        let kept = self.chain.kept(whole)?;
+        // Taking what changed marks it as taken: after an error here nobody knows any more what is not recorded.
+        let kept = self.chain.kept(whole).inspect_err(|error| self.failure.set_lost(error.clone()))?;
         let state = (whole || !kept.is_empty()).then(|| chain::encode_kept(&kept));
         self.writer.rotate(Along { position: cut.position, watermark: cut.watermark, state, whole });
         Ok(())
@@ -131,7 +132,9 @@ impl Shared {
         let until = Instant::now() + FULL;
         while !self.log.is_durable(last)? {
             if Instant::now() >= until {
-                return Err(Error::storage("the log waits for space on the disk, and the end of the epoch for the log"));
+                return Err(Error::storage(
+                    "the log waits for space on the disk, and the end of the epoch for the log",
+                ));
             }
             std::thread::sleep(FULL / 100);
         }
@@ -148,9 +151,14 @@ impl Shared {
         ended
     }
 
+    /// There is nothing that an epoch could have.
+    pub(super) fn nothing_waits(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
     /// How long no epoch has ended though there was something to write, if that is too long.
     pub(super) fn overdue(&self) -> Option<Duration> {
         let since = self.ended.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        (since > self.config.write.epoch * OVERDUE && self.writer.pending().rows > 0).then_some(since)
+        (since > self.config.write.epoch * OVERDUE).then_some(since)
     }
 }

@@ -41,7 +41,11 @@ fn tick(shared: &Arc<Shared>) {
         if publish.failed(shared) {
             publish_at = Instant::now() + RETRY;
         }
-        let due = epochs.due(shared.has_news(), write.first_epoch, write.epoch);
+        let news = shared.has_news();
+        if !news {
+            shared.nothing_waits();
+        }
+        let due = epochs.due(news, write.first_epoch, write.epoch);
         if commit.is_idle() && (due || shared.writer.wants_end()) {
             commit.start(shared, Shared::commit_epoch);
         }

@@ -1,6 +1,7 @@
 //! Where requests enter: the memory budget, decoding, the log, the acknowledgement; and the pages beside OTLP.
 
 use super::{NOT_REPLAYING, Recovery, Shared, account};
+use crate::decode::Decoded;
 use crate::log::{Lsn, Recovered};
 use crate::receive::{self, Accepted, Pages, Permit, Settings};
 use crate::webhook::{self, Webhook};
@@ -67,11 +68,21 @@ fn try_enter(shared: &Shared, signal: Signal, body: &[u8]) -> Result<(Accepted, 
     shared.log.admit(body.len() as u64)?;
     let permit = shared.budget.hold(body.len() + REQUEST_BYTES_MIN)?;
     let received_ns = watch::clock::now_ns();
-    let append = || shared.log.append(signal, received_ns, body);
+    let append = |decoded: &Decoded| {
+        let lsn = shared.log.append(signal, received_ns, body)?;
+        shared.count(signal, decoded);
+        Ok(lsn)
+    };
     let (decoded, lsn) = shared.coalescer.add(signal, body, permit, &shared.queue, append)?;
-    shared.received[signal.index()].fetch_add(decoded.rows, Relaxed);
-    shared.invalid_ids.fetch_add(decoded.invalid_ids, Relaxed);
     Ok((Accepted { rows: decoded.rows, rejected: 0, message: String::new() }, lsn))
+}
+
+impl Shared {
+    /// Counts rows before a worker can have them, so that no moment shows more rows out than in.
+    fn count(&self, signal: Signal, decoded: &Decoded) {
+        self.received[signal.index()].fetch_add(decoded.rows, Relaxed);
+        self.invalid_ids.fetch_add(decoded.invalid_ids, Relaxed);
+    }
 }
 
 /// Takes the records that an earlier run acknowledged and no epoch has, in their order, as they were taken then. Blocks while
@@ -91,8 +102,9 @@ pub(super) fn replay(shared: &Shared, recovered: Recovered, progress: &dyn Fn(u6
                 Err(_) => std::thread::sleep(Duration::from_millis(2)),
             }
         };
-        let entered = || {
+        let entered = |decoded: &Decoded| {
             shared.replaying.store(record.lsn + 1, Relaxed);
+            shared.count(record.signal, decoded);
             Ok(())
         };
         let added = shared.coalescer.add(record.signal, &record.payload, permit, &shared.queue, entered);
@@ -105,8 +117,6 @@ pub(super) fn replay(shared: &Shared, recovered: Recovered, progress: &dyn Fn(u6
         })?;
         recovery.requests += 1;
         recovery.rows += decoded.rows;
-        shared.received[record.signal.index()].fetch_add(decoded.rows, Relaxed);
-        shared.invalid_ids.fetch_add(decoded.invalid_ids, Relaxed);
         done += record.payload.len() as u64;
         if told.elapsed() >= Duration::from_secs(1) {
             told = Instant::now();

@@ -5,6 +5,7 @@
 //! ends at a position of the log (`ending`): what every record below has become, rows and state, is one commit.
 
 mod account;
+mod backfill;
 mod check;
 mod coalesce;
 mod ending;
@@ -16,6 +17,7 @@ mod watermark;
 mod workers;
 
 pub use account::{Summary, TableWritten};
+pub use backfill::{Backfilled, Stored, backfill};
 pub use check::{Checked, check, check_plugin};
 pub use failure::Failure;
 pub use intake::{Ingest, NoIntake};
@@ -77,6 +79,7 @@ struct Shared {
     received: [AtomicU64; 3],
     invalid_ids: AtomicU64,
     refused: AtomicU64,
+    /// New requests are refused.
     stopping: AtomicBool,
     failure: Failure,
     /// Why the last epoch could not be published, if it could not.
@@ -352,7 +355,8 @@ impl Pipeline {
         // First, so that nobody waits for a log that waits for space. What it could not take was not acknowledged.
         let closed = self.shared.log.close();
         let ended = self.shared.end_last_epoch();
-        closed.and(ended)
+        closed.and(ended)?;
+        self.shared.log.clear(self.shared.writer.published_position())
     }
 }
 

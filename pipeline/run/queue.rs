@@ -96,6 +96,12 @@ impl Queue {
         }
     }
 
+    /// Event time has come this far, whatever rows say.
+    pub(super) fn advance(&self, to: i64) {
+        self.state().push(None, Some(to), Vec::new());
+        self.changed.notify_all();
+    }
+
     /// The next batch; `None` once the queue is closed and empty.
     pub(super) fn pop(&self) -> Option<Job> {
         let mut state = self.state();

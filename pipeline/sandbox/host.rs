@@ -1,6 +1,7 @@
 //! What a guest can call: its batch, its state, its tables, the log and its counters.
 
 use super::bindings::{BatchHandle, columns as wit, host};
+use super::call_clock::CallClock;
 use super::contract::{ColumnType, Contract, Mode, column_of, is_attribute, plain_name};
 use super::limits::{Limits, Memory};
 use super::transaction::{EmittedRows, Transaction};
@@ -10,7 +11,6 @@ use crate::batch::Batch;
 use arrow_array::Array as _;
 use arrow_buffer::BooleanBuffer;
 use std::sync::Arc;
-use std::time::Instant;
 use wasmtime::component::Resource;
 
 /// How much of a message of a guest is kept, in bytes.
@@ -54,7 +54,7 @@ pub(crate) struct Guest {
     /// The plugin's description, once it is known.
     pub(crate) contract: Option<Arc<Contract>>,
     pub(crate) call: Transaction,
-    pub(crate) started: Instant,
+    pub(crate) clock: CallClock,
     pub(crate) time: std::time::Duration,
     pub(crate) timed_out: bool,
     pub(crate) panicked: Option<String>,
@@ -359,7 +359,7 @@ impl Guest {
             log,
             contract: None,
             call: Transaction::default(),
-            started: Instant::now(),
+            clock: CallClock::start(),
             timed_out: false,
             panicked: None,
         }

@@ -1,6 +1,7 @@
 //! An instance of a plugin, and its calls.
 
 use super::bindings::{BatchHandle, Processor, described};
+use super::call_clock::CallClock;
 use super::engine::TICK;
 use super::host::{Guest, Log, bounded};
 use super::limits::{Limits, bytes_text};
@@ -11,7 +12,7 @@ use crate::batch::Batch;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wasmtime::component::Resource;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -99,7 +100,7 @@ impl Instance {
         store.set_hostcall_fuel(limits.memory_bytes);
         store.epoch_deadline_callback(|mut store| {
             let guest = store.data_mut();
-            guest.timed_out = guest.started.elapsed() >= guest.time;
+            guest.timed_out = guest.clock.spent() >= guest.time;
             Ok(if guest.timed_out { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
         begin(&mut store, None, State::default(), limits.time_per_call.saturating_mul(START_FACTOR));
@@ -179,8 +180,8 @@ fn begin(store: &mut Store<Guest>, batch: Option<Batch>, state: State, time: Dur
     guest.panicked = None;
     guest.timed_out = false;
     guest.time = time;
-    guest.started = Instant::now();
-    // The first tick may come at once, the others never early: the callback looks at the clock.
+    guest.clock = CallClock::start();
+    // The first tick may come at once: the callback looks at the clock.
     store.set_epoch_deadline(time.as_millis().div_ceil(TICK.as_millis()).clamp(1, 1 << 40) as u64);
 }
 

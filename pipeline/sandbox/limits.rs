@@ -9,7 +9,7 @@ use wasmtime::ResourceLimiter;
 pub struct Limits {
     /// Linear memory, in bytes; also what one call may make the host hold: pending writes, emitted rows, log text.
     pub memory_bytes: usize,
-    /// How long one call may take. Starting an instance may take ten times as long.
+    /// How long one call may have a processor. Starting an instance may take ten times as long.
     pub time_per_call: Duration,
     /// Rows emitted by one call.
     pub rows_emitted: usize,

@@ -7,6 +7,7 @@
 
 mod bindings;
 mod budget;
+mod call_clock;
 mod contract;
 mod engine;
 mod held;

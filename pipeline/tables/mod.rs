@@ -7,6 +7,8 @@ mod derived;
 mod json;
 mod plugin;
 mod promote;
+mod read_json;
+mod restore;
 mod rows;
 #[cfg(test)]
 pub(crate) mod sample;

@@ -4,10 +4,12 @@
 //! folder, by one PUT in an object store.
 
 mod destination;
+mod discard;
 mod encode;
 mod epoch;
 mod folder;
 mod gather;
+mod inspect;
 mod keys;
 mod merge;
 mod order;
@@ -16,12 +18,18 @@ mod read;
 mod record;
 mod staging;
 mod state;
+mod stored;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use destination::{Destination, Retry};
+pub use discard::replace_state;
 pub use epoch::{Along, Closed, Restored};
+pub use inspect::{FileReport, FileState, Inspection, RecordContent, RecordReport, StateReport, Unnamed, inspect};
 pub use read::read;
+pub use stored::{StoredHour, day_of, stored_hours};
+pub use tally::{TableTally, UnreadableFile, tally};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -36,6 +44,7 @@ use self::epoch::{Closing, Ledger};
 use self::folder::Folder;
 use self::gather::{Day, Mark};
 use self::partition::{Account, Epoch, Partition, Staged, locked};
+use self::record::Record;
 use crate::files::{Files, Lock, Lost, Real, failed, make_folders};
 use crate::tables::{Table, Tables};
 use crate::{Error, Result, Signal};
@@ -150,6 +159,9 @@ impl std::fmt::Debug for Writer {
     }
 }
 
+/// Rows, folder by folder.
+type Parts = Vec<(Folder, RecordBatch)>;
+
 /// The epoch that takes rows.
 struct Open {
     epoch: Arc<Epoch>,
@@ -182,26 +194,24 @@ impl Writer {
         }
         // Who wrote the last record may have been killed before its name was durable, and the log is trimmed by it.
         staging::sync_folder(&options)?;
-        let records = record::read_all(&options)?;
+        let mut records = record::read_all(&options)?;
+        if records.is_empty() {
+            // A staging folder that is new, before tables that may not be. It is asked once: a store may be away later.
+            let epoch = options.to.largest_epoch(&*files, &options.writer_name)?.unwrap_or(0);
+            let mut first = Record { epoch, ..Record::default() };
+            record::write(&options, &mut first)?;
+            records.push(first);
+        }
         let recorded: Vec<&Staged> = records.iter().flat_map(|record| &record.files).collect();
         let known: Vec<&str> = recorded.iter().map(|file| file.staged_name()).collect();
         staging::clear(&options, &known)?;
-        let last = records.last();
-        if let Some(last) = last {
-            state::clear(&options, last)?;
-        }
-        let restored = match last {
-            Some(last) => Restored {
-                epoch: last.epoch,
-                position: last.to,
-                watermark: last.watermark,
-                state: state::read(&options, last)?,
-            },
-            // A staging folder that is new, before tables that may not be.
-            None => Restored {
-                epoch: options.to.largest_epoch(&*files, &options.writer_name)?.unwrap_or(0),
-                ..Restored::default()
-            },
+        let last = records.last().cloned().unwrap_or_default();
+        state::clear(&options, &last)?;
+        let restored = Restored {
+            epoch: last.epoch,
+            position: last.to,
+            watermark: last.watermark,
+            state: state::read(&options, &last)?,
         };
         let open = Open { epoch: Epoch::new(restored.epoch + 1), partitions: HashMap::new(), days: BTreeMap::new() };
         let mut writer = Self {
@@ -365,7 +375,7 @@ impl Writer {
     }
 
     /// The rows, folder by folder, once there is room for them.
-    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Vec<(Folder, RecordBatch)>)> {
+    fn parts(&self, table: &Table, rows: RecordBatch) -> Result<(&Arc<Encoder>, Parts)> {
         if !Arc::ptr_eq(rows.schema_ref(), &table.schema) && *rows.schema_ref() != table.schema {
             return Err(Error::bug(format!("rows for table `{}` do not have its columns", table.name)));
         }

@@ -12,9 +12,9 @@ use super::encode::{Encoder, OpenFile};
 use super::folder::{self, Folder};
 use super::order::ordered;
 use super::{WriteOptions, staging};
+use crate::Result;
 use crate::files::Lost;
 use crate::tables::Table;
-use crate::Result;
 
 /// Locks; a thread that panicked with the lock has left whole values behind, as every change here is one assignment.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -53,7 +53,7 @@ pub(super) fn restored(table: &Table, content: Bytes, name: &str) -> Result<Vec<
         .collect()
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,

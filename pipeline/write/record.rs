@@ -36,6 +36,13 @@ pub(super) struct Record {
     pub(super) digest: String,
 }
 
+impl Record {
+    /// Whether it is the successor of another one.
+    pub(super) fn follows(&self, one: &Self) -> bool {
+        self.epoch == one.epoch + 1 && self.previous == one.digest && self.from == one.to
+    }
+}
+
 /// A file with the state of plugins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StateFile {
@@ -113,7 +120,7 @@ pub(super) fn read_all(options: &WriteOptions) -> Result<Vec<Record>> {
     records.sort_by_key(|record| record.epoch);
     for pair in records.windows(2) {
         let [one, next] = pair else { continue };
-        if next.epoch != one.epoch + 1 || next.previous != one.digest || next.from != one.to {
+        if !next.follows(one) {
             let why = format!("it does not follow the record of epoch {}", one.epoch);
             return Err(broken(&path(options, next.epoch), &why));
         }
@@ -134,7 +141,8 @@ pub(super) fn read(options: &WriteOptions, path: &Path) -> Result<Record> {
     parse(options, &bytes).map_err(|why| broken(path, &why))
 }
 
-fn parse(options: &WriteOptions, bytes: &[u8]) -> std::result::Result<Record, String> {
+/// Reads the bytes of a record; or says why it cannot be believed.
+pub(super) fn parse(options: &WriteOptions, bytes: &[u8]) -> std::result::Result<Record, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let (json, digest) = text
         .strip_suffix('\n')

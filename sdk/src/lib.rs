@@ -76,7 +76,7 @@ pub use weir_sdk_macros::Row;
 /// All that a plugin names: `use weir_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Batch, Description, Error, Json, NoConfig, OnError, Processor, Result, Row, Signal, Signals, State,
+        Batch, Bitmap, Description, Error, Json, NoConfig, OnError, Processor, Result, Row, Signal, Signals, State,
         TextBuilder, Timestamp, Type, count, emit, held, log, retract,
     };
     pub use serde::{Deserialize, Serialize};

@@ -310,7 +310,11 @@ mod tests {
         assert_eq!(first, [(-1, 1), (3, 1)]);
         state.delete(&(-1, 1));
         let mut found = Vec::new();
-        state.each(&(), |key, value| Ok(found.push((key, value)))).expect("entries");
+        let each = |key, value| {
+            found.push((key, value));
+            Ok(())
+        };
+        state.each(&(), each).expect("entries");
         assert_eq!(found, [((3, 1), vec![0, 255, 3]), ((700, 1), vec![0, 255, 188])]);
     }
 

@@ -99,6 +99,16 @@ class Weir:
         samples = (line.rsplit(" ", 1) for line in answer.text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
+    def wait_processed(self, seconds=120):
+        """Waits until every row is through the plugins and in a file; the samples of /metrics then."""
+        deadline = time.monotonic() + seconds
+        while (samples := self.metrics())["weir_rows_pending"] > 0:
+            assert time.monotonic() < deadline, f"rows are pending after {seconds} s:\n{self.stderr}"
+            time.sleep(0.1)
+        faults = {name: value for name, value in samples.items() if name.startswith("weir_plugin_faults") and value}
+        assert not faults, f"{faults}\n{self.stderr}"
+        return samples
+
     def memory_bytes(self):
         """The resident memory of the process."""
         return self._status("VmRSS")

@@ -62,6 +62,16 @@ def spans(service, count, start_ns, step_ns=0):
     return request
 
 
+def event(name, time_ns, resource, of):
+    """A request of one log record: an event of a service, with these attributes."""
+    request = ExportLogsServiceRequest()
+    group = request.resource_logs.add()
+    group.resource.attributes.extend(attributes(resource))
+    record = group.scope_logs.add().log_records.add(time_unix_nano=time_ns, event_name=name)
+    record.attributes.extend(attributes(of))
+    return request
+
+
 def to_json(message):
     """OTLP/JSON: ProtoJSON in which ids are hexadecimal and enums are numbers."""
     tree = json_format.MessageToDict(message, use_integers_for_enums=True)

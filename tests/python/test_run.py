@@ -37,7 +37,7 @@ def test_a_signal_right_after_the_start_ends_it_in_order(start):
 
 def test_a_second_writer_of_the_same_folder_is_refused_by_the_holder_s_number(start):
     first = start()
-    with pytest.raises(AssertionError, match=f"in use by another writer, process {first.process.pid}"):
+    with pytest.raises(AssertionError, match=f"in use by another process, {first.process.pid}"):
         start(to=first.data)
 
 

@@ -12,9 +12,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
-use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
-};
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
@@ -189,7 +187,11 @@ impl Oracle {
     }
 
     /// Every row of the tables is one that was sent, as it was sent, once; a request is there as a whole or not at all.
-    pub fn no_row_is_wrong_or_twice(&self, load: Load, stored: impl Iterator<Item = (Signal, Row)>) -> Result<Check, String> {
+    pub fn no_row_is_wrong_or_twice(
+        &self,
+        load: Load,
+        stored: impl Iterator<Item = (Signal, Row)>,
+    ) -> Result<Check, String> {
         let mut check = Check { seen: BTreeSet::new(), running: BTreeMap::new() };
         for (table, row) in stored {
             let id = match row.get("attributes") {

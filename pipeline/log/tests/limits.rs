@@ -21,7 +21,7 @@ fn from_the_soft_limit_on_new_data_is_refused_until_the_log_is_trimmed() {
         log.commit_pending().unwrap();
     }
     let said = refusal(&log, 1);
-    assert!(said.contains("98304 bytes on the disk, and log.disk_soft_bytes is 98304"), "{said}");
+    assert!(said.contains("98304 bytes on the disk, and log.disk_soft is 98304"), "{said}");
     log.trim(log.durable_lsn()).unwrap();
     log.admit(1).unwrap();
 }
@@ -34,7 +34,7 @@ fn files_of_others_count_towards_the_limits() {
     log.set_other_bytes((1 << 20) - 1);
     log.admit(1).unwrap();
     log.set_other_bytes(1 << 20);
-    assert!(refusal(&log, 1).contains("log.disk_soft_bytes"));
+    assert!(refusal(&log, 1).contains("log.disk_soft"));
     log.set_other_bytes(0);
     log.admit(1).unwrap();
 }
@@ -45,7 +45,7 @@ fn a_request_over_the_hard_limit_is_refused() {
     let (log, _) =
         open(&files, Options { disk_soft_bytes: 1 << 20, disk_hard_bytes: 2 << 20, ..options(1) }, 0).unwrap();
     log.admit(2 << 20).unwrap();
-    assert!(refusal(&log, (2 << 20) + 1).contains("log.disk_hard_bytes, 2097152"));
+    assert!(refusal(&log, (2 << 20) + 1).contains("log.disk_hard, 2097152"));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_waits_in_memory_has_a_limit() {
     log.admit(1).unwrap();
     log.append(Signal::Logs, 0, &[0; 9000]).unwrap();
     let said = refusal(&log, 1);
-    assert!(said.contains("18096 bytes wait to be brought to the disk, and log.pending_bytes_max is 10000"), "{said}");
+    assert!(said.contains("18096 bytes wait to be brought to the disk, and 10000 is the limit"), "{said}");
     log.commit_pending().unwrap();
     log.admit(1).unwrap();
 }
@@ -70,13 +70,13 @@ fn limits_that_cannot_work_are_refused_with_the_cure() {
         assert_eq!(refused.kind(), Kind::Config);
         refused.message().to_owned()
     };
-    assert_eq!(with(|o| o.segment_bytes = 9), "log.segment_bytes is 9, and a segment needs at least 16384");
+    assert_eq!(with(|o| o.segment_bytes = 9), "log.segment is 9, and a segment needs at least 16384");
     assert_eq!(
         with(|o| o.disk_soft_bytes = 40_000),
-        "log.disk_soft_bytes is 40000, and must be at least two segments (log.segment_bytes), which is 65536"
+        "log.disk_soft is 40000, and must be at least two segments (log.segment), which is 65536"
     );
     assert_eq!(
         with(|o| o.disk_hard_bytes = 70_000),
-        "log.disk_hard_bytes is 70000, and must not be below log.disk_soft_bytes, which is 8589934592"
+        "log.disk_hard is 70000, and must not be below log.disk_soft, which is 8589934592"
     );
 }

@@ -66,18 +66,8 @@ impl Walk<'_> {
         self.finish(until);
     }
 
-    /// The source of truth at a slot: metrics where there were any within an hour before, else spans. Asked in order.
     fn source(&mut self, slot: i64) -> Source {
-        let known = self.facts.slots.at(slot);
-        for (last, source) in self.at.last_metrics.iter_mut().zip([Source::Metrics, Source::Legacy]) {
-            if known.of(source).rows > 0 {
-                *last = Some(slot);
-            }
-            if last.is_some_and(|last| slot - last <= self.rules.hour) {
-                return source;
-            }
-        }
-        Source::Spans
+        self.at.truth.at(self.rules, self.facts.slots, slot)
     }
 
     /// Slots without data up to `end`, of a silence that began at `start` and was looked at up to `slot`.
@@ -174,9 +164,9 @@ impl Walk<'_> {
 }
 
 impl History {
-    /// Whether the last interval goes on.
-    pub(crate) fn is_open(&self, interval: &Interval) -> bool {
-        interval.to == self.done
+    /// Whether an interval goes on. One that has come to midnight is over: it would be cut there.
+    pub(crate) fn is_open(&self, rules: &Rules, interval: &Interval) -> bool {
+        interval.to == self.done && rules.window_start(interval.to, rules.day) != interval.to
     }
 }
 
@@ -207,5 +197,7 @@ pub(crate) fn evaluate_again(
     Ok(first)
 }
 
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

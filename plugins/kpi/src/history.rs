@@ -4,6 +4,7 @@ use crate::codec::{In, Out};
 use crate::config::Rules;
 use crate::intervals::{Interval, Sums};
 use crate::machine::{Derived, Machine};
+use crate::slots::Truth;
 
 /// Everything that an evaluation carries from one slot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,7 @@ pub(crate) struct Checkpoint {
     pub(crate) last_seen: Option<i64>,
     /// The last distances between slots with data: the service's interval is their median.
     pub(crate) gaps: Vec<i64>,
-    /// The last slot with metrics, and with those of the older convention.
-    pub(crate) last_metrics: [Option<i64>; 2],
+    pub(crate) truth: Truth,
     /// How many incidents have ended.
     pub(crate) ended: u64,
     /// The hour of the slot, up to it.
@@ -49,15 +49,15 @@ impl Checkpoint {
         out.i(self.slot);
         self.machine.write(out);
         out.maybe(self.last_seen).list(&self.gaps, |out, gap| _ = out.i(*gap));
-        out.maybe(self.last_metrics[0]).maybe(self.last_metrics[1]).u(self.ended);
+        out.maybe(self.truth.last[0]).maybe(self.truth.last[1]).u(self.ended);
         self.hour.write(out);
     }
 
     fn read(bytes: &mut In<'_>) -> Option<Self> {
         let (slot, machine) = (bytes.i()?, Machine::read(bytes)?);
         let (last_seen, gaps) = (bytes.maybe()?, bytes.list(In::i)?);
-        let last_metrics = [bytes.maybe()?, bytes.maybe()?];
-        Some(Self { slot, machine, last_seen, gaps, last_metrics, ended: bytes.u()?, hour: Sums::read(bytes)? })
+        let truth = Truth { last: [bytes.maybe()?, bytes.maybe()?] };
+        Some(Self { slot, machine, last_seen, gaps, truth, ended: bytes.u()?, hour: Sums::read(bytes)? })
     }
 }
 

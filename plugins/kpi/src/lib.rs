@@ -104,6 +104,7 @@ impl Processor for Kpi {
             }
         }
         hand.store.save()?;
+        hand.store.relieve(&self.rules)?;
         if hand.store.totals != before {
             hand.store.totals.save()?;
         }
@@ -128,19 +129,16 @@ impl Kpi {
         let rules = &self.rules;
         // Whole steps, so that what is known does not depend on when this is called.
         let until = rules.slot_of(watermark.0).div_euclid(rules.refresh) * rules.refresh;
-        if hand.maintenance.is_none() {
-            hand.maintenance = Some(events::all_maintenance()?);
-        }
         let totals = &mut hand.store.totals;
         let before = totals.clone();
         if totals.until.is_none_or(|known| until > known) {
             totals.until = Some(until);
             totals.left = hand.services.len();
-            hand.store.forget(rules)?;
-            points::forget(rules, &mut hand.store)?;
-            hand.silences.forget(until - rules.restate - rules.day - BLOCK_S / rules.config.slot_s);
         }
         let Some(until) = hand.store.totals.until else { return Ok(()) };
+        if hand.maintenance.is_none() {
+            hand.maintenance = Some(events::all_maintenance()?);
+        }
         let mut work = 0;
         while hand.store.totals.left > 0 && work < rules.config.work_max {
             let totals = &mut hand.store.totals;
@@ -156,9 +154,29 @@ impl Kpi {
             work += self.evaluate_one(hand, id, until)?;
         }
         self.evaluate_silent(hand, until)?;
+        // Only what was evaluated is forgotten.
+        if hand.store.totals.left == 0 && before != hand.store.totals {
+            self.forget(hand, before.until, until)?;
+        }
         hand.silences.save()?;
         if hand.store.totals != before {
             hand.store.totals.save()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what no row depends on any more.
+    fn forget(&self, hand: &mut Hand, before: Option<i64>, until: i64) -> Result {
+        let rules = &self.rules;
+        hand.store.forget(rules)?;
+        points::forget(rules, &mut hand.store)?;
+        hand.silences.forget(until - rules.restate - rules.day - BLOCK_S / rules.config.slot_s);
+        let day = |slot: i64| rules.window_start(slot, rules.day);
+        let limit = rules.time_of(until - rules.restate - 2 * rules.day);
+        if before.is_none_or(|before| day(before) < day(until))
+            && events::forget_maintenance(&rules.config.lifecycle, limit)?
+        {
+            hand.maintenance = None;
         }
         Ok(())
     }

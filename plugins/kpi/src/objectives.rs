@@ -10,10 +10,10 @@ use crate::lifecycle::ServiceKey;
 use crate::publish::Table;
 use crate::service::Record;
 use crate::slo::{self, History, Hour, SloRow};
-use crate::slots::{Source, Timeline, requests};
+use crate::slots::{Truth, requests};
 use crate::store::Store;
 
-/// Sends out the rows of the hours that were evaluated; tells how many.
+/// Sends out the rows of the hours that were evaluated; tells how much work that was, in slots.
 ///
 /// The hours of an evaluation are worked out when something failed within the reach of the rules for pages, or when an
 /// hour has ended: without failures nothing can fire, and the burn rates of an hour that goes on are all 0.
@@ -42,21 +42,22 @@ pub(crate) fn rows(
         return Ok(0);
     }
     let history = history(rules, store, id, planned, record, (start, until), reach.min(7 * hour))?;
-    let mut sent = 0;
     for objective in objectives {
         let (from, to) = (rules.time_of(start), rules.time_of(until));
         let rows = slo::rows(&history, config, objective, (&key.environment, &key.service), from, to);
-        let rows = rows.into_iter().map(|row| (row.window_start.0, row.slo_name.clone(), row));
+        let named = |row| SloRow { service_namespace: key.namespace.clone(), ..row };
+        let rows = rows.into_iter().map(|row| (row.window_start.0, row.slo_name.clone(), named(row)));
         let bare = |time: i64, name: &str| SloRow {
             environment: key.environment.clone(),
+            service_namespace: key.namespace.clone(),
             service_name: key.service.clone(),
             slo_name: name.to_owned(),
             window_start: Timestamp(time),
             ..SloRow::default()
         };
-        sent += record.published.sync_named(Table::Slo, (from, i64::MAX), &objective.name, rows, bare)?;
+        record.published.sync_named(Table::Slo, (from, i64::MAX), &objective.name, rows, bare)?;
     }
-    Ok(sent)
+    Ok(2 * (until - start + reach.min(7 * hour)).unsigned_abs())
 }
 
 /// Slots as far back as the rules for pages reach, hours before them, days before those.
@@ -72,8 +73,10 @@ fn history(
     let from = (start - detail).max(store.totals.floor.unwrap_or(i64::MIN));
     let timeline = store.timeline(rules, id, from - rules.hour, until)?;
     let in_maintenance = |slot: i64| planned.iter().any(|(from, to)| (*from..*to).contains(&slot));
+    let mut truth = Truth::default();
+    (from - rules.hour..from).for_each(|slot| _ = truth.at(rules, &timeline, slot));
     let slots = (from..until).map(|slot| {
-        let counts = timeline.at(slot).of(truth(rules, &timeline, slot));
+        let counts = timeline.at(slot).of(truth.at(rules, &timeline, slot));
         let (valid, bad) = (requests(counts.valid), requests(counts.bad));
         slo::Slot { start: rules.time_of(slot), valid, bad, planned: in_maintenance(slot) }
     });
@@ -91,10 +94,4 @@ fn of_hour(rules: &Rules, kept: &Kept) -> Hour {
         planned_valid: requests(planned_valid),
         planned_bad: requests(planned_bad),
     }
-}
-
-/// The source of truth at a slot.
-fn truth(rules: &Rules, slots: &Timeline, at: i64) -> Source {
-    let any = |source: Source| (at - rules.hour..=at).rev().any(|slot| slots.at(slot).of(source).rows > 0);
-    [Source::Metrics, Source::Legacy].into_iter().find(|source| any(*source)).unwrap_or(Source::Spans)
 }

@@ -23,6 +23,10 @@ use crate::windows::Found;
 /// Days of which the sums are kept: those that an objective's period can reach.
 const DAYS: i64 = 32;
 
+/// What a service and a row cost, in slots that could be looked at instead.
+const SERVICE_WORK: u64 = 150;
+const ROW_WORK: u64 = 60;
+
 /// What is kept of a service from one evaluation to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -78,7 +82,8 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     let (rules, until) = (world.rules, world.until);
     let known = Record::load(id)?;
     let done = known.as_ref().map_or(i64::MAX, |record| record.history.done);
-    let from = dirty.map_or(done, |dirty| dirty.from.min(done));
+    // What was found of slots that are forgotten stays.
+    let from = dirty.map_or(done, |dirty| dirty.from.min(done)).max(world.store.totals.evaluable(rules));
     let mut record = known.unwrap_or_default();
     let covering: Vec<Maintenance> = world
         .maintenance
@@ -90,12 +95,18 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     let mut first = until;
     if from < until {
         first = slots(world, id, key, &mut record, from, &planned)?;
+    } else {
+        // Nothing is known of its slots, which is as good as evaluated.
+        record.history.done = until;
     }
+    let recurrence = i64::from(rules.config.lifecycle.recurrence_s) / rules.config.slot_s;
+    let kept = rules.time_of(until - recurrence.max(rules.restate) - rules.day);
     let all = dirty.is_some_and(|dirty| dirty.all);
-    let mut service = Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id)? };
+    let mut service =
+        Service { rules, key, until, first, covering, planned, told: told(&rules.config.lifecycle, id, kept)?, kept };
     let rows = service.rows(&mut record, all, world.store, id)?;
     record.save(id)?;
-    Ok((until - first).unsigned_abs() + rows * 20)
+    Ok((until - first).unsigned_abs() + SERVICE_WORK + rows * ROW_WORK)
 }
 
 /// Evaluates the slots; tells from which one on.
@@ -144,13 +155,15 @@ struct Service<'a> {
     covering: Vec<Maintenance>,
     planned: Vec<(i64, i64)>,
     told: Told,
+    /// What was over before is forgotten, in nanoseconds: the rows of it stay as they are.
+    kept: i64,
 }
 
 impl Service<'_> {
     /// Sends out the rows that have changed; tells how many.
     fn rows(&mut self, record: &mut Record, all: bool, store: &Store, id: ServiceId) -> Result<u64> {
         let rules = self.rules;
-        let horizon = store.totals.floor.unwrap_or(i64::MIN).min(self.until - rules.restate);
+        let horizon = self.until - rules.restate;
         let derived: Vec<_> = record.history.ended.iter().chain(&record.history.open).cloned().collect();
         let told = std::mem::take(&mut self.told.incidents);
         let incidents = incidents(rules, self.key, &derived, told, &self.covering);
@@ -164,9 +177,14 @@ impl Service<'_> {
             sent += self.told(record, &incidents, &changes)?;
         }
         sent += self.windows(record, &incidents, &changes, changed)?;
-        sent += objectives::rows(rules, self.key, store, id, &self.planned, (self.first, self.until), record)?;
+        let slots = objectives::rows(rules, self.key, store, id, &self.planned, (self.first, self.until), record)?;
         self.forget(record, horizon);
-        Ok(sent)
+        Ok(sent + slots / ROW_WORK)
+    }
+
+    /// From when on all incidents, changes and alerts are known: rows from before are not taken back.
+    fn still(&self) -> i64 {
+        self.kept + self.rules.time_of(self.rules.day)
     }
 
     fn changes(&self) -> Vec<ChangeRow> {
@@ -190,7 +208,7 @@ impl Service<'_> {
         let from = changed.first().map_or(self.first, |interval| interval.from.min(self.first));
         let rows = changed.iter().map(|interval| {
             let row = AvailabilityRow {
-                to_at: (!history.is_open(interval)).then(|| Timestamp(rules.time_of(interval.to))),
+                to_at: (!history.is_open(rules, interval)).then(|| Timestamp(rules.time_of(interval.to))),
                 state: interval.state.name().to_owned(),
                 source: interval.basis.name().map(str::to_owned),
                 ..bare(rules.time_of(interval.from), "")
@@ -207,7 +225,7 @@ impl Service<'_> {
             opened_at: Timestamp(time),
             ..IncidentRow::default()
         };
-        record.published.sync(Table::Incidents, (i64::MIN, i64::MAX), rows, bare)
+        record.published.sync(Table::Incidents, (self.still(), i64::MAX), rows, bare)
     }
 
     /// The rows of changes and alerts.
@@ -215,7 +233,7 @@ impl Service<'_> {
         let bare =
             |time: i64, id: &str| ChangeRow { change_id: id.to_owned(), time: Timestamp(time), ..ChangeRow::default() };
         let rows = changes.iter().map(|row| (row.time.0, row.change_id.clone(), row.clone()));
-        let sent = record.published.sync(Table::Changes, (i64::MIN, i64::MAX), rows, bare)?;
+        let sent = record.published.sync(Table::Changes, (self.still(), i64::MAX), rows, bare)?;
         let alerts = self.told.alerts.iter().flat_map(|(id, facts)| facts.occurrences(id));
         let incident_of = |_: &ServiceKey, at: i64| {
             let during = |one: &&Incident| one.first <= at && one.over().is_none_or(|over| at < over);
@@ -228,7 +246,7 @@ impl Service<'_> {
             started_at: Timestamp(time),
             ..AlertRow::default()
         };
-        Ok(sent + record.published.sync(Table::Alerts, (i64::MIN, i64::MAX), rows, bare)?)
+        Ok(sent + record.published.sync(Table::Alerts, (self.still(), i64::MAX), rows, bare)?)
     }
 
     /// The rows of hours and days: of those that were evaluated again, or of all that are still kept.
@@ -284,7 +302,6 @@ impl Service<'_> {
     fn forget(&self, record: &mut Record, horizon: i64) {
         let rules = self.rules;
         let month = self.until - DAYS * rules.day;
-        let recurrence = i64::from(rules.config.lifecycle.recurrence_s) / rules.config.slot_s;
         let kept = rules.window_start(horizon, rules.day);
         for hour in record.history.hours.iter().filter(|hour| hour.start < kept) {
             let start = rules.window_start(hour.start, rules.day);
@@ -293,12 +310,15 @@ impl Service<'_> {
                 None => record.days.push(Hour { start, sums: hour.sums }),
             }
         }
-        record.history.forget(rules, horizon, self.until - recurrence.max(rules.restate) - rules.day);
+        record.history.forget(rules, horizon, rules.slot_of(self.kept));
         record.days.retain(|day| day.start >= month);
         let published = &mut record.published;
         published.forget(Table::Hours, rules.time_of(kept));
         published.forget(Table::Slo, rules.time_of(kept));
         published.forget(Table::Days, rules.time_of(month));
+        for table in [Table::Incidents, Table::Changes, Table::Alerts] {
+            published.forget(table, self.kept);
+        }
         published.forget(Table::Availability, rules.time_of(horizon - rules.day));
     }
 }

@@ -3,6 +3,7 @@
 //! All counts are integers, in parts of [`ONE`], so that sums do not depend on the order of their parts.
 
 use crate::codec::{In, Out};
+use crate::config::Rules;
 
 /// A request in the fixed-point numbers in which requests are counted: a sampled span stands for a fraction more than
 /// one, and a data point's requests are spread over the slots that it covers.
@@ -189,10 +190,28 @@ impl Timeline {
         const EMPTY: &Slot = &Slot { sources: [Counts::NONE; 3], probes: [0, 0], unchecked: false };
         usize::try_from(slot - self.first).ok().and_then(|index| self.slots.get(index)).unwrap_or(EMPTY)
     }
+}
 
-    /// The number after the last.
-    pub(crate) fn end(&self) -> i64 {
-        self.first + self.slots.len() as i64
+/// Which source is the truth of a service: metrics where there were any within the hour before, else spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Truth {
+    /// The last slot with metrics, and with those of the older convention.
+    pub(crate) last: [Option<i64>; 2],
+}
+
+impl Truth {
+    /// The source at a slot; asked in the order of slots.
+    pub(crate) fn at(&mut self, rules: &Rules, slots: &Timeline, slot: i64) -> Source {
+        let known = slots.at(slot);
+        for (last, source) in self.last.iter_mut().zip([Source::Metrics, Source::Legacy]) {
+            if known.of(source).rows > 0 {
+                *last = Some(slot);
+            }
+            if last.is_some_and(|last| slot - last <= rules.hour) {
+                return source;
+            }
+        }
+        Source::Spans
     }
 }
 

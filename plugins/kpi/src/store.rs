@@ -33,6 +33,8 @@ pub(crate) struct Totals {
     pub(crate) left: u32,
     /// Rows of slots before it are too late.
     pub(crate) floor: Option<i64>,
+    /// Slots before it are forgotten.
+    cut: Option<i64>,
     pub(crate) block_bytes: u64,
     pub(crate) id_bytes: u64,
     pub(crate) point_bytes: u64,
@@ -44,18 +46,24 @@ impl Totals {
         let mut bytes = In(&bytes);
         let mut read = || {
             let (until, next, left) = (bytes.maybe()?, bytes.small()?, bytes.small()?);
-            let floor = bytes.maybe()?;
+            let (floor, cut) = (bytes.maybe()?, bytes.maybe()?);
             let (block_bytes, id_bytes, point_bytes) = (bytes.u()?, bytes.u()?, bytes.u()?);
-            Some(Self { until, next, left, floor, block_bytes, id_bytes, point_bytes })
+            Some(Self { until, next, left, floor, cut, block_bytes, id_bytes, point_bytes })
         };
         read().ok_or_else(|| Error::new("the state is of another version of the plugin: discard it"))
     }
 
     pub(crate) fn save(&self) -> Result {
         let mut out = Out::default();
-        out.maybe(self.until).u(self.next.into()).u(self.left.into()).maybe(self.floor);
+        out.maybe(self.until).u(self.next.into()).u(self.left.into()).maybe(self.floor).maybe(self.cut);
         out.u(self.block_bytes).u(self.id_bytes).u(self.point_bytes);
         TOTALS.put(&(), &out.0)
+    }
+
+    /// The first slot from which on can be evaluated: an evaluation begins at most an hour and a silence before it, and
+    /// looks a window further back.
+    pub(crate) fn evaluable(&self, rules: &Rules) -> i64 {
+        self.cut.map_or(i64::MIN, |cut| cut + margin(rules))
     }
 
     /// Whether rows of a slot can still be counted; counts those that cannot.
@@ -115,6 +123,10 @@ pub(crate) struct Store {
     ids_at_hand: usize,
     /// Services that are known to have been evaluated before.
     evaluated: HashSet<ServiceId>,
+}
+
+fn margin(rules: &Rules) -> i64 {
+    rules.hour + rules.stale_max.max(rules.always_on) + rules.window
 }
 
 fn decode(rules: &Rules, bytes: &[u8]) -> Result<Block> {
@@ -238,15 +250,21 @@ impl Store {
         self.forget_blocks(rules)
     }
 
+    /// Forgets ids where there are far too many before the next evaluation.
+    pub(crate) fn relieve(&mut self, rules: &Rules) -> Result {
+        if self.totals.id_bytes > rules.config.dedup_bytes_max / 2 * 3 { self.forget_ids(rules) } else { Ok(()) }
+    }
+
     fn forget_ids(&mut self, rules: &Rules) -> Result {
         let limit = rules.config.dedup_bytes_max;
         let over = self.totals.id_bytes > limit;
         loop {
-            let page = IDS.first(64)?;
+            let page = IDS.first(16)?;
             let mut kept = page.is_empty();
             for (at, bytes) in page {
                 let old = self.totals.floor.is_some_and(|floor| at.0 < floor);
-                if !old && !(over && self.totals.id_bytes > limit / 10 * 9) {
+                let surplus = over && self.totals.id_bytes > limit / 10 * 9;
+                if !old && !surplus {
                     kept = true;
                     break;
                 }
@@ -268,8 +286,7 @@ impl Store {
     fn forget_blocks(&mut self, rules: &Rules) -> Result {
         let limit = rules.config.slots_bytes_max;
         let over = self.totals.block_bytes > limit;
-        // An evaluation of the oldest slot that can change begins at most an hour and the longest window before it.
-        let margin = rules.hour + rules.stale_max.max(rules.always_on) + rules.window + rules.block;
+        let margin = margin(rules) + rules.block;
         loop {
             let page = BLOCKS.first(64)?;
             let mut kept = page.is_empty();
@@ -285,6 +302,7 @@ impl Store {
                     count("blocks_closed_early", 1);
                     self.totals.floor = self.totals.floor.max(Some(end + margin));
                 }
+                self.totals.cut = self.totals.cut.max(Some(end));
                 BLOCKS.delete(&at);
                 self.blocks.remove(&at);
                 self.totals.block_bytes = self.totals.block_bytes.saturating_sub(bytes.len() as u64);

@@ -87,7 +87,7 @@ pub(crate) struct AvailabilityRow {
     pub(crate) service_name: String,
     /// When the state began.
     pub(crate) from_at: Timestamp,
-    /// When it ended, not within it any more; null while it goes on.
+    /// When it ended, not within it any more; null while it goes on, midnight at the latest.
     pub(crate) to_at: Option<Timestamp>,
     /// up, degraded (part of the up time unless configured otherwise), down, unknown, or maintenance.
     pub(crate) state: String,
@@ -146,7 +146,7 @@ macro_rules! window_row {
             pub(crate) incidents: u64,
             /// Those of them that recur: an earlier one of the same fingerprint was resolved shortly before. Sum.
             pub(crate) recurring: u64,
-            /// Unplanned incidents that were open at the end of the window.
+            /// Unplanned incidents that were open at the end of the window: their impact went on.
             pub(crate) open_count: u64,
             /// Age of the oldest of them at the end of the window, in seconds.
             pub(crate) open_oldest_s: Option<f64>,

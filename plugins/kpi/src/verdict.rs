@@ -13,12 +13,6 @@ pub(crate) enum Verdict {
     Bad,
 }
 
-impl Verdict {
-    pub(crate) fn is_failing(self) -> bool {
-        self >= Self::Degraded
-    }
-}
-
 /// What a verdict rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Basis {
@@ -129,7 +123,7 @@ mod tests {
     }
 
     fn last(slots: &Timeline) -> Verdict {
-        verdict(&rules(), slots, slots.end() - 1, Source::Spans).0
+        verdict(&rules(), slots, slots.slots.len() as i64 - 1, Source::Spans).0
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Found<'_> {
             row.incidents += 1;
             row.recurring += u64::from(incident.recurrence_of.is_some());
         }
-        let open: Vec<f64> = self.open_at(end).collect();
+        let impact = |one: &Incident| one.impact().and_then(|(_, end)| end).or(one.over());
+        let open: Vec<f64> = self.open_at(end, impact).collect();
         row.open_count = open.len() as u64;
         row.open_oldest_s = open.iter().copied().reduce(f64::max);
         let cost = self.counted().filter_map(|incident| {
@@ -150,9 +151,9 @@ impl Found<'_> {
         row.cost = (rated && known).then_some(cost);
     }
 
-    /// Ages in seconds of the incidents that are open at that time.
-    fn open_at(&self, end: i64) -> impl Iterator<Item = f64> {
-        let open = self.counted().filter(move |one| one.first < end && one.over().is_none_or(|over| over >= end));
+    /// Ages in seconds of the incidents that are not over at that time.
+    fn open_at(&self, end: i64, over: impl Fn(&Incident) -> Option<i64>) -> impl Iterator<Item = f64> {
+        let open = self.counted().filter(move |one| one.first < end && over(one).is_none_or(|over| over >= end));
         open.map(move |incident| (end - incident.first) as f64 / 1e9)
     }
 
@@ -171,7 +172,8 @@ impl Found<'_> {
             ResolveTo::Closed => one.clocks.closed,
         };
         let resolve = durations(&end, &|one| one.durations.ttr_s);
-        let open: Vec<f64> = self.open_at(to.min(self.until)).collect();
+        let resolved = |one: &Incident| one.clocks.resolved.or(one.clocks.closed);
+        let open: Vec<f64> = self.open_at(to.min(self.until), resolved).collect();
         row.ttr_km_p50_s = kaplan_meier_median(&resolve.0, &open);
         let detected = self.counted().filter(|one| within(one.clocks.detected));
         let (noticed, taken) = detected.fold((0.0, 0.0), |(noticed, taken), one| {

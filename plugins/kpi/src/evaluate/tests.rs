@@ -15,7 +15,7 @@ const fn at(hour: i64, minute: i64, second: i64) -> i64 {
     (hour * 3600 + minute * 60 + second) / 10
 }
 
-fn traffic(valid: u64, bad: u64) -> Slot {
+pub(super) fn traffic(valid: u64, bad: u64) -> Slot {
     let mut slot = Slot::default();
     if valid > 0 {
         slot.sources[Source::Spans as usize] = Counts { valid: valid * ONE, bad: bad * ONE, slow: 0, rows: valid };
@@ -68,7 +68,7 @@ fn stepped(slots: &Timeline, steps: impl IntoIterator<Item = (i64, i64)>, always
     history
 }
 
-fn whole(slots: &Timeline) -> History {
+pub(super) fn whole(slots: &Timeline) -> History {
     stepped(slots, [(0, DAY)], false)
 }
 

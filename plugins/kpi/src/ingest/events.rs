@@ -9,7 +9,7 @@ use crate::config::Rules;
 use crate::keys::{ServiceId, Services};
 use crate::lifecycle::{
     AlertFacts, Attributes, Caused, ChangeFacts, Event, ExplicitIncident, IncidentFacts, MaintenanceFacts, Record,
-    ServiceKey, Settings, Subject, is_lifecycle,
+    ServiceKey, Settings, Status, Subject, is_lifecycle,
 };
 use crate::store::{Dirty, mark};
 
@@ -212,8 +212,8 @@ pub(crate) struct Told {
     pub(crate) alerts: Vec<(String, AlertFacts)>,
 }
 
-/// What events told of a service.
-pub(crate) fn told(settings: &Settings, service: ServiceId) -> Result<Told> {
+/// What events told of a service. What was over before `limit` (nanoseconds since 1970) is forgotten: its rows stay.
+pub(crate) fn told(settings: &Settings, service: ServiceId, limit: i64) -> Result<Told> {
     let mut ids = Vec::new();
     OF_SERVICE.each(&service, |(_, kind, id), _| {
         ids.push((kind, id));
@@ -221,22 +221,73 @@ pub(crate) fn told(settings: &Settings, service: ServiceId) -> Result<Told> {
     })?;
     let mut told = Told::default();
     for (kind, id) in ids {
-        match kind {
-            INCIDENT => told.incidents.extend(INCIDENTS.get(&id)?.unwrap_or_default().view(&id, settings)),
-            CHANGE => {
-                if let Some(facts) = CHANGES.get(&id)? {
-                    let caused = caused(settings, &id)?;
-                    told.changes.push((id, facts, caused));
-                }
-            }
-            _ => {
-                if let Some(facts) = ALERTS.get(&id)? {
-                    told.alerts.push((id, facts));
-                }
-            }
+        let old = match kind {
+            INCIDENT => of_incident(settings, &id, limit, &mut told)?,
+            CHANGE => of_change(settings, &id, limit, &mut told)?,
+            _ => of_alert(&id, limit, &mut told)?,
+        };
+        if old {
+            OF_SERVICE.delete(&(service, kind, id));
         }
     }
     Ok(told)
+}
+
+/// Adds the incidents of an id, or forgets them; tells whether it did that.
+fn of_incident(settings: &Settings, id: &String, limit: i64, told: &mut Told) -> Result<bool> {
+    let view = INCIDENTS.get(id)?.unwrap_or_default().view(id, settings);
+    let over = |one: &ExplicitIncident| one.clocks.closed.or(one.clocks.resolved).or(one.clocks.mitigated);
+    let is_old = |one: &ExplicitIncident| {
+        let cancelled = one.status == Status::Cancelled && one.first_event < limit;
+        cancelled || over(one).is_some_and(|over| over < limit)
+    };
+    if !view.iter().all(is_old) {
+        told.incidents.extend(view);
+        return Ok(false);
+    }
+    INCIDENTS.delete(id);
+    for change in view.into_iter().filter_map(|one| one.cause_change_id) {
+        CAUSED.delete(&(change, id.clone()));
+    }
+    Ok(true)
+}
+
+fn of_change(settings: &Settings, id: &String, limit: i64, told: &mut Told) -> Result<bool> {
+    let Some(facts) = CHANGES.get(id)? else { return Ok(true) };
+    let caused = caused(settings, id)?;
+    let row = facts.row(id, &caused, settings);
+    let old = row.is_none_or(|row| row.time.0 < limit);
+    if old {
+        CHANGES.delete(id);
+    } else {
+        told.changes.push((id.clone(), facts, caused));
+    }
+    Ok(old)
+}
+
+fn of_alert(id: &String, limit: i64, told: &mut Told) -> Result<bool> {
+    let Some(facts) = ALERTS.get(id)? else { return Ok(true) };
+    let old = facts.occurrences(id).iter().all(|alert| alert.ended.unwrap_or(alert.started) < limit);
+    if old {
+        ALERTS.delete(id);
+    } else {
+        told.alerts.push((id.clone(), facts));
+    }
+    Ok(old)
+}
+
+/// Forgets maintenance that ended before a time; tells whether there was any.
+pub(crate) fn forget_maintenance(settings: &Settings, limit: i64) -> Result<bool> {
+    let mut any = false;
+    for (id, facts) in MAINTENANCE.scan()? {
+        let end = facts.maintenance(settings).map(|maintenance| maintenance.interval.to);
+        let told = facts.told();
+        if end.map_or(told < limit, |end| end.is_some_and(|end| end < limit)) {
+            MAINTENANCE.delete(&id);
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 /// The incidents that name a change as their cause.

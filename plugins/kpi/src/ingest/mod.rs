@@ -16,46 +16,60 @@ use crate::store::{Dirty, Store, mark};
 /// Columns that say which service a row is of.
 pub(crate) const SERVICE_COLUMNS: [&str; 3] = ["service_namespace", "service_name", "environment"];
 
-/// The service of each row. Rows of one service mostly follow each other, and names repeat: a row costs a comparison, a
-/// service of the batch a look at its names.
+/// The service of each row. Names repeat: a row costs a look into a table, a service of the batch a look at its names.
 pub(crate) struct ByService {
     columns: [Text; 3],
-    last: Option<([usize; 3], ServiceId)>,
-    known: HashMap<[usize; 3], ServiceId>,
+    /// By the keys of the three columns as one number: a service of the batch, plus one.
+    table: Vec<u32>,
+    /// The same where there are too many keys for a table.
+    known: HashMap<[usize; 3], u32>,
+    /// The services of the batch.
+    services: Vec<ServiceId>,
 }
 
-/// What stands for a null among keys.
-const NULL: usize = usize::MAX;
+/// Tables of more entries are not worth their memory.
+const TABLE_MAX: usize = 1 << 16;
 
 impl ByService {
     pub(crate) fn new(batch: &Batch<'_>) -> Result<Self> {
         let [namespace, service, environment] = SERVICE_COLUMNS;
         let columns = [batch.text(namespace)?, batch.text(service)?, batch.text(environment)?];
-        Ok(Self { columns, last: None, known: HashMap::new() })
+        // A key more of each for its nulls. A column that is no dictionary has a key a row.
+        let size = columns.iter().map(|column| column.distinct_len() + 1).product::<usize>();
+        let table = if size <= TABLE_MAX { vec![0; size] } else { Vec::new() };
+        Ok(Self { columns, table, known: HashMap::new(), services: Vec::new() })
     }
 
-    fn texts(&self, row: usize) -> [&str; 3] {
-        [0, 1, 2].map(|column| self.columns[column].get(row).unwrap_or_default())
-    }
-
-    pub(crate) fn of(&mut self, row: usize, services: &mut Services, limit: u32) -> Result<ServiceId> {
-        // A column that is no dictionary has a key a row.
-        let key = |column: &Text| if column.get(row).is_some() { column.key(row) } else { NULL };
+    /// The service of a row, by its place among those of the batch.
+    #[inline]
+    pub(crate) fn place(&mut self, row: usize, services: &mut Services, limit: u32) -> Result<usize> {
+        let key = |column: &Text| if column.get(row).is_some() { column.key(row) + 1 } else { 0 };
         let keys = [key(&self.columns[0]), key(&self.columns[1]), key(&self.columns[2])];
-        if let Some((_, id)) = self.last.filter(|(last, _)| *last == keys) {
-            return Ok(id);
+        let [namespace, service, _] = [0, 1, 2].map(|column: usize| self.columns[column].distinct_len() + 1);
+        let at = (keys[2] * service + keys[1]) * namespace + keys[0];
+        let known = if self.table.is_empty() { self.known.get(&keys).copied() } else { self.table.get(at).copied() };
+        if let Some(place) = known.and_then(|known| known.checked_sub(1)) {
+            return Ok(place as usize);
         }
-        let id = match self.known.get(&keys) {
-            Some(&id) => id,
-            None => {
-                let [namespace, service, environment] = self.texts(row);
-                let id = services.id(namespace, service, environment, limit)?;
-                self.known.insert(keys, id);
-                id
-            }
-        };
-        self.last = Some((keys, id));
-        Ok(id)
+        let [namespace, service, environment] =
+            [0, 1, 2].map(|column: usize| self.columns[column].get(row).unwrap_or_default());
+        self.services.push(services.id(namespace, service, environment, limit)?);
+        match self.table.get_mut(at) {
+            Some(known) => *known = self.services.len() as u32,
+            None => _ = self.known.insert(keys, self.services.len() as u32),
+        }
+        Ok(self.services.len() - 1)
+    }
+
+    /// The service of a row.
+    pub(crate) fn of(&mut self, row: usize, services: &mut Services, limit: u32) -> Result<ServiceId> {
+        let place = self.place(row, services, limit)?;
+        Ok(self.service(place))
+    }
+
+    /// The service of that place.
+    pub(crate) fn service(&self, place: usize) -> ServiceId {
+        self.services.get(place).copied().unwrap_or_default()
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) const COLUMNS: [&str; 9] = [
     "span_id",
 ];
 
+/// A service and a slot.
+type Place = (ServiceId, i64);
+
 /// A request, before it is known whether it is a duplicate.
 #[derive(Clone, Copy)]
 struct Request {
@@ -81,7 +84,7 @@ fn read(
     batch: &Batch<'_>,
     kind: &weir_sdk::Text,
     serving: &[bool],
-) -> Result<(Vec<(ServiceId, i64)>, Vec<Request>)> {
+) -> Result<(Vec<Place>, Vec<Request>)> {
     let (time, duration, weight) = (batch.i64("time")?, batch.i64("duration_ns")?, batch.f64("adjusted_count")?);
     let (traces, spans) = (batch.trace_ids("trace_id")?, batch.span_ids("span_id")?);
     let (status, codes) = (batch.text("status_code")?, Codes::read(batch)?);
@@ -94,9 +97,10 @@ fn read(
         if kind.get(row).is_none() || !serving.get(kind.key(row)).copied().unwrap_or(false) {
             continue;
         }
-        let service = by_service.of(row, services, rules.config.services_max)?;
+        let place = by_service.place(row, services, rules.config.services_max)?;
+        let service = by_service.service(place);
         let Some(time) = time.get(row) else { continue };
-        let Some(group) = groups.of(rules, store, service, time) else { continue };
+        let Some(group) = groups.of(rules, store, (place, service), time) else { continue };
         let id = spans.get(row).zip(traces.get(row)).map(|(span, trace)| id(trace, span));
         let failed = status.get(row).is_some() && failed.get(status.key(row)).copied().unwrap_or(false);
         let bad = match codes.get(row) {
@@ -116,36 +120,40 @@ fn id(trace: &[u8; 16], span: &[u8; 8]) -> u64 {
     mix(mix((trace >> 64) as u64, trace as u64), u64::from_le_bytes(*span))
 }
 
-/// Services and slots of a batch, each with its place. The same ones mostly follow each other.
+/// Services and slots of a batch, each with its place.
 #[derive(Default)]
 struct Groups {
-    all: Vec<(ServiceId, i64)>,
-    known: std::collections::HashMap<(ServiceId, i64), Option<u32>>,
-    /// The last one: its service, from and to in nanoseconds, and its place.
-    last: Option<(ServiceId, i64, i64, Option<u32>)>,
+    all: Vec<Place>,
+    known: std::collections::HashMap<Place, u32>,
+    /// The last slot of each service of the batch: from and to in nanoseconds, and its place.
+    last: Vec<(i64, i64, Option<u32>)>,
 }
 
 impl Groups {
-    fn of(&mut self, rules: &Rules, store: &Store, service: ServiceId, time: i64) -> Option<u32> {
-        if let Some((last, from, to, group)) = self.last
-            && last == service
-            && (from..to).contains(&time)
-        {
-            if group.is_none() {
-                count("rows_too_late", 1);
-            }
-            return group;
+    #[inline]
+    fn of(&mut self, rules: &Rules, store: &Store, (place, service): (usize, ServiceId), time: i64) -> Option<u32> {
+        match self.last.get(place) {
+            Some(&(from, to, Some(group))) if (from..to).contains(&time) => Some(group),
+            _ => self.find(rules, store, (place, service), time),
         }
+    }
+
+    fn find(&mut self, rules: &Rules, store: &Store, (place, service): (usize, ServiceId), time: i64) -> Option<u32> {
         let slot = rules.slot_of(time);
-        let all = &mut self.all;
-        let group = *self.known.entry((service, slot)).or_insert_with(|| {
+        let known = self.known.get(&(service, slot)).copied();
+        let group = known.or_else(|| {
             takes(rules, store, slot).then(|| {
-                all.push((service, slot));
-                (all.len() - 1) as u32
+                let group = self.all.len() as u32;
+                self.all.push((service, slot));
+                self.known.insert((service, slot), group);
+                group
             })
         });
+        if self.last.len() <= place {
+            self.last.resize(place + 1, (0, 0, None));
+        }
         let from = rules.time_of(slot);
-        self.last = Some((service, from, from.saturating_add(rules.slot_ns()), group));
+        self.last[place] = (from, from.saturating_add(rules.slot_ns()), group);
         group
     }
 }
@@ -169,7 +177,7 @@ impl Latencies {
 }
 
 /// Adds requests to their slots, each once.
-fn count_requests(rules: &Rules, store: &mut Store, groups: &[(ServiceId, i64)], mut requests: Vec<Request>) -> Result {
+fn count_requests(rules: &Rules, store: &mut Store, groups: &[Place], mut requests: Vec<Request>) -> Result {
     requests.sort_unstable_by_key(|request| (request.group, request.id));
     for of_group in requests.chunk_by(|one, other| one.group == other.group) {
         let Some(&(service, slot)) = of_group.first().and_then(|request| groups.get(request.group as usize)) else {

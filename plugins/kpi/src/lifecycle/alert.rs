@@ -15,7 +15,7 @@ const STEPS_MAX: usize = 256;
 /// What happened to an alert; at one time, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AlertStep {
+pub(crate) enum AlertStep {
     /// It began, or it was said again that it goes on.
     Fired,
     /// It was kept from whoever is on call.
@@ -26,7 +26,7 @@ pub enum AlertStep {
 
 joined! {
     /// What an event says of an alert besides.
-    pub struct AlertAttributes {
+    pub(crate) struct AlertAttributes {
         /// What alerts of one cause have in common.
         "f" fingerprint: String,
         /// What it is called.
@@ -40,7 +40,7 @@ joined! {
 
 /// All that is known of the alerts of one id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertFacts {
+pub(crate) struct AlertFacts {
     #[serde(rename = "o")]
     owner: Owner,
     #[serde(rename = "s")]
@@ -49,70 +49,70 @@ pub struct AlertFacts {
 
 /// An alert, from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Occurrence {
+pub(crate) struct Occurrence {
     /// Its id; `id#2` and so on where the id was used again after its end.
-    pub alert_id: String,
+    pub(crate) alert_id: String,
     /// Its service.
-    pub service: ServiceKey,
+    pub(crate) service: ServiceKey,
     /// What alerts of one cause have in common.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// What it is called.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What the alerts of its group have in common, if it says so.
-    pub group_key: Option<String>,
+    pub(crate) group_key: Option<String>,
     /// The severity told last.
-    pub severity: Option<Severity>,
+    pub(crate) severity: Option<Severity>,
     /// When it began.
-    pub started: i64,
+    pub(crate) started: i64,
     /// When it ended; none if nothing says so.
-    pub ended: Option<i64>,
+    pub(crate) ended: Option<i64>,
     /// Whether it was suppressed.
-    pub suppressed: bool,
+    pub(crate) suppressed: bool,
 }
 
 /// Alerts, the groups and the incidents that they belong to. Noise reduction is one less groups by alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Row)]
 #[row(table = "alerts", mode = "upsert", key = ["alert_id"], time = "started_at")]
-pub struct AlertRow {
+pub(crate) struct AlertRow {
     /// The alert; with #2 and so on where its id was used again after its end.
-    pub alert_id: String,
+    pub(crate) alert_id: String,
     /// deployment.environment.name; empty where nobody said.
-    pub environment: String,
+    pub(crate) environment: String,
     /// service.namespace; empty where nobody said.
-    pub service_namespace: String,
+    pub(crate) service_namespace: String,
     /// service.name; empty where nobody said.
-    pub service_name: String,
+    pub(crate) service_name: String,
     /// What it is called.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What alerts of one cause have in common.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// The group: its group key, else the fingerprint and the first alert of this fingerprint and service that others
     /// followed without a pause (15 min unless configured).
-    pub group_id: String,
+    pub(crate) group_id: String,
     /// The incident of its service during which it began; null if there was none.
-    pub incident_id: Option<String>,
+    pub(crate) incident_id: Option<String>,
     /// sev1 (critical) to sev5 (informational); null where nobody said.
-    pub severity: Option<&'static str>,
+    pub(crate) severity: Option<&'static str>,
     /// When it began.
-    pub started_at: Timestamp,
+    pub(crate) started_at: Timestamp,
     /// When it ended; null while it goes on, and where nobody said.
-    pub ended_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
     /// Whether an alert of its fingerprint and service was still open, or had ended shortly before (5 min unless
     /// configured).
-    pub is_duplicate: bool,
+    pub(crate) is_duplicate: bool,
     /// Whether it was kept from whoever is on call.
-    pub suppressed: bool,
+    pub(crate) suppressed: bool,
 }
 
 impl AlertFacts {
     /// Adds an event; says whether anything has changed.
-    pub fn add(&mut self, service: &ServiceKey, fact: Fact<AlertStep, AlertAttributes>) -> bool {
+    pub(crate) fn add(&mut self, service: &ServiceKey, fact: Fact<AlertStep, AlertAttributes>) -> bool {
         let owner_changed = self.owner.hear(fact.time, service);
         self.steps.add(fact, Keep::Earliest, STEPS_MAX) || owner_changed
     }
 
     /// The alerts of this id, the first one first; none while only an end is known.
-    pub fn occurrences(&self, id: &str) -> Vec<Occurrence> {
+    pub(crate) fn occurrences(&self, id: &str) -> Vec<Occurrence> {
         let mut found: Vec<(i64, Option<i64>)> = Vec::new();
         for fact in self.steps.iter() {
             match (fact.step, found.last_mut()) {
@@ -143,7 +143,7 @@ impl AlertFacts {
 
 /// The rows of alerts, which must be all that are near to each other in time, in any order; `incident_of` knows the
 /// incident of a service at a time. The rows are in the order of service, fingerprint and time.
-pub fn alert_rows(
+pub(crate) fn alert_rows(
     alerts: impl IntoIterator<Item = Occurrence>,
     incident_of: impl Fn(&ServiceKey, i64) -> Option<String>,
     settings: &Settings,

@@ -14,7 +14,7 @@ const STEPS_MAX: usize = 64;
 /// What happened to a deployment; at one time, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ChangeStep {
+pub(crate) enum ChangeStep {
     /// It began.
     Started,
     /// It ended.
@@ -26,7 +26,7 @@ pub enum ChangeStep {
 /// How a deployment ended, as in `cicd.pipeline.result`; of two that are told at once, the greater counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ChangeResult {
+pub(crate) enum ChangeResult {
     /// It went well.
     Success,
     /// It did not run, because a condition did not hold.
@@ -43,10 +43,10 @@ pub enum ChangeResult {
 
 impl ChangeResult {
     /// What [`parse`](Self::parse) takes.
-    pub const EXPECTED: &str = "success, failure, error, timeout, cancellation or skip";
+    pub(crate) const EXPECTED: &str = "success, failure, error, timeout, cancellation or skip";
 
     /// The result that a text says.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "success" => Self::Success,
             "failure" => Self::Failure,
@@ -60,7 +60,7 @@ impl ChangeResult {
 
     /// The result as the tables have it: what was left out of the rates is `cancelled`, whether it was stopped or
     /// skipped.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::Failure => "failure",
@@ -71,14 +71,14 @@ impl ChangeResult {
     }
 
     /// Whether it counts neither as failed nor as completed.
-    pub fn is_left_out(self) -> bool {
+    pub(crate) fn is_left_out(self) -> bool {
         matches!(self, Self::Cancellation | Self::Skip)
     }
 }
 
 joined! {
     /// What an event says of a change besides.
-    pub struct ChangeAttributes {
+    pub(crate) struct ChangeAttributes {
         /// Whether somebody approved it.
         "a" approved: bool,
         /// Start of the time in which it was to happen.
@@ -96,21 +96,21 @@ joined! {
 
 /// An incident that names a change as its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caused {
+pub(crate) struct Caused {
     /// When its impact ended; none while it has not, or if nobody said.
-    pub mitigated: Option<i64>,
+    pub(crate) mitigated: Option<i64>,
 }
 
 impl Caused {
     /// What an incident says of the change that it names; none if it was cancelled.
-    pub fn by(incident: &ExplicitIncident) -> Option<Self> {
+    pub(crate) fn by(incident: &ExplicitIncident) -> Option<Self> {
         (incident.status != Status::Cancelled).then_some(Self { mitigated: incident.clocks.mitigated })
     }
 }
 
 /// All that is known of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeFacts {
+pub(crate) struct ChangeFacts {
     #[serde(rename = "o")]
     owner: Owner,
     #[serde(rename = "s")]
@@ -120,59 +120,59 @@ pub struct ChangeFacts {
 /// Changes: deployments, how they ended, and whether they failed.
 #[derive(Clone, Debug, Default, PartialEq, Row)]
 #[row(table = "changes", mode = "upsert", key = ["change_id"], time = "time")]
-pub struct ChangeRow {
+pub(crate) struct ChangeRow {
     /// The earliest event of the change: says the day of the row.
-    pub time: Timestamp,
+    pub(crate) time: Timestamp,
     /// The change.
-    pub change_id: String,
+    pub(crate) change_id: String,
     /// deployment.environment.name; empty where nobody said.
-    pub environment: String,
+    pub(crate) environment: String,
     /// service.namespace; empty where nobody said.
-    pub service_namespace: String,
+    pub(crate) service_namespace: String,
     /// service.name; empty where nobody said.
-    pub service_name: String,
+    pub(crate) service_name: String,
     /// service.version that it brought.
-    pub service_version: Option<String>,
+    pub(crate) service_version: Option<String>,
     /// When its code was committed.
-    pub committed_at: Option<Timestamp>,
+    pub(crate) committed_at: Option<Timestamp>,
     /// When the deployment began.
-    pub started_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
     /// When the deployment ended.
-    pub finished_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
     /// success, failure, error, timeout, or cancelled (stopped or skipped: in no rate). Finished without a result is a
     /// success, rolled back before it finished a failure; null while it runs.
-    pub result: Option<&'static str>,
+    pub(crate) result: Option<&'static str>,
     /// Whether it was taken back, at the latest 24 h after its end (or as configured).
-    pub rolled_back: bool,
+    pub(crate) rolled_back: bool,
     /// Whether it failed: by its result, by being rolled back, or by an incident that names it as its cause. Null while
     /// it runs and if it was cancelled.
-    pub failed: Option<bool>,
+    pub(crate) failed: Option<bool>,
     /// Whether it began and ended within its planned window; null if it has none.
-    pub in_window: Option<bool>,
+    pub(crate) in_window: Option<bool>,
     /// Whether somebody approved it; null where nobody said.
-    pub approved: Option<bool>,
+    pub(crate) approved: Option<bool>,
     /// Lead time: seconds from commit to the end of the deployment. Null if it was cancelled, and if the clocks
     /// disagree (a negative time up to 5 s is 0).
-    pub lead_time_s: Option<f64>,
+    pub(crate) lead_time_s: Option<f64>,
     /// Failed-deployment recovery time: seconds from the end of the deployment to the end of the impact of the last of
     /// the incidents that it caused. Null if it caused none, and while one goes on.
-    pub recovery_s: Option<f64>,
+    pub(crate) recovery_s: Option<f64>,
 }
 
 impl ChangeFacts {
     /// Adds an event; says whether anything has changed.
-    pub fn add(&mut self, service: &ServiceKey, fact: Fact<ChangeStep, ChangeAttributes>) -> bool {
+    pub(crate) fn add(&mut self, service: &ServiceKey, fact: Fact<ChangeStep, ChangeAttributes>) -> bool {
         let owner_changed = self.owner.hear(fact.time, service);
         self.steps.add(fact, Keep::Earliest, STEPS_MAX) || owner_changed
     }
 
     /// The service that is changed.
-    pub fn service(&self) -> ServiceKey {
+    pub(crate) fn service(&self) -> ServiceKey {
         self.owner.service()
     }
 
     /// The row of the change, with the incidents that name it as their cause; none if nothing is known of it.
-    pub fn row(&self, id: &str, caused: &[Caused], settings: &Settings) -> Option<ChangeRow> {
+    pub(crate) fn row(&self, id: &str, caused: &[Caused], settings: &Settings) -> Option<ChangeRow> {
         let time = self.steps.iter().next()?.time;
         let started = self.first(ChangeStep::Started);
         let finished = self.finished();

@@ -4,7 +4,7 @@ use super::settings::{AcknowledgeFrom, DetectFrom, ResolveFrom, ResolveTo, Setti
 
 /// How far an incident is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
+pub(crate) enum Status {
     /// It goes on.
     Open,
     /// Its impact has ended.
@@ -19,7 +19,7 @@ pub enum Status {
 
 impl Status {
     /// The status as the tables have it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Mitigated => "mitigated",
@@ -32,53 +32,53 @@ impl Status {
 
 /// A half-open interval of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Interval {
+pub(crate) struct Interval {
     /// Its start.
-    pub from: i64,
+    pub(crate) from: i64,
     /// Its end; none if it goes on.
-    pub to: Option<i64>,
+    pub(crate) to: Option<i64>,
 }
 
 /// When an incident went through its stages; none where nothing was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     /// t0: the cause.
-    pub fault_start: Option<i64>,
+    pub(crate) fault_start: Option<i64>,
     /// t1: the first symptom.
-    pub started: Option<i64>,
+    pub(crate) started: Option<i64>,
     /// Whether nothing measured the first symptom, and `started` is put in from what came next.
-    pub onset_estimated: bool,
+    pub(crate) onset_estimated: bool,
     /// t2: somebody or something noticed.
-    pub detected: Option<i64>,
+    pub(crate) detected: Option<i64>,
     /// t3: somebody took it.
-    pub acknowledged: Option<i64>,
+    pub(crate) acknowledged: Option<i64>,
     /// t4: the impact ended.
-    pub mitigated: Option<i64>,
+    pub(crate) mitigated: Option<i64>,
     /// t5: it was resolved.
-    pub resolved: Option<i64>,
+    pub(crate) resolved: Option<i64>,
     /// t6: it was closed.
-    pub closed: Option<i64>,
+    pub(crate) closed: Option<i64>,
 }
 
 /// The durations of an incident, in seconds; none where nothing can be said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Durations {
+pub(crate) struct Durations {
     /// To detection.
-    pub ttd_s: Option<f64>,
+    pub(crate) ttd_s: Option<f64>,
     /// To acknowledgement.
-    pub tta_s: Option<f64>,
+    pub(crate) tta_s: Option<f64>,
     /// To the end of the impact.
-    pub ttm_s: Option<f64>,
+    pub(crate) ttm_s: Option<f64>,
     /// To resolution.
-    pub ttr_s: Option<f64>,
+    pub(crate) ttr_s: Option<f64>,
     /// Whether a duration is null because it would be negative.
-    pub clock_skew: bool,
+    pub(crate) clock_skew: bool,
 }
 
 impl Clocks {
     /// The durations of an incident of this status. A cancelled incident has none, an open one none yet (unless
     /// [`Settings::durations_while_open`]), so that they are in no mean.
-    pub fn durations(&self, status: Status, settings: &Settings) -> Durations {
+    pub(crate) fn durations(&self, status: Status, settings: &Settings) -> Durations {
         let mut durations = Durations::default();
         if status == Status::Cancelled || status == Status::Open && !settings.durations_while_open {
             return durations;

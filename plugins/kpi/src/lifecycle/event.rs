@@ -20,7 +20,7 @@ const SHOWN_CHARS_MAX: usize = 64;
 const UID: &str = "log.record.uid";
 
 /// The attributes that are read of a record; all but the first also without their prefix `itops.`.
-pub const ATTRIBUTES: [&str; 25] = [
+pub(crate) const ATTRIBUTES: [&str; 25] = [
     UID,
     "itops.incident.id",
     "itops.incident.severity",
@@ -49,7 +49,7 @@ pub const ATTRIBUTES: [&str; 25] = [
 ];
 
 /// The attributes of a record by their keys.
-pub trait Attributes {
+pub(crate) trait Attributes {
     /// The value as text; numbers and truth values as they are in JSON.
     fn text(&self, key: &str) -> Option<&str>;
 
@@ -66,37 +66,37 @@ pub trait Attributes {
 
 /// A log record.
 #[derive(Clone, Copy)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// Its `event_name`.
-    pub event_name: &'a str,
+    pub(crate) event_name: &'a str,
     /// When it happened, in nanoseconds since 1970; 0 if nobody knows.
-    pub time_ns: i64,
+    pub(crate) time_ns: i64,
     /// When it was seen, in nanoseconds since 1970: stands in for the time where that is missing.
-    pub observed_ns: i64,
+    pub(crate) observed_ns: i64,
     /// `service.namespace` of the resource, empty where it is not set.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// `service.name` of the resource, empty where it is not set.
-    pub service: &'a str,
+    pub(crate) service: &'a str,
     /// `service.version` of the resource, empty where it is not set.
-    pub version: &'a str,
+    pub(crate) version: &'a str,
     /// `deployment.environment.name` of the resource, empty where it is not set.
-    pub environment: &'a str,
+    pub(crate) environment: &'a str,
     /// Its attributes.
-    pub attributes: &'a dyn Attributes,
+    pub(crate) attributes: &'a dyn Attributes,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub(crate) struct Event {
     /// The service that the record names.
-    pub service: ServiceKey,
+    pub(crate) service: ServiceKey,
     /// What it happened to, and how.
-    pub subject: Subject,
+    pub(crate) subject: Subject,
 }
 
 /// What an event is about: the id of the thing, and the fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// `itops.incident.*`.
     Incident(String, Fact<IncidentStep, IncidentAttributes>),
     /// `itops.alert.*`.
@@ -109,13 +109,13 @@ pub enum Subject {
 
 /// Why a record with the name of an event is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// The attribute, or the column, at fault.
-    pub attribute: &'static str,
+    pub(crate) attribute: &'static str,
     /// Its value, shortened; none if it is missing.
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// What was expected.
-    pub expected: Cow<'static, str>,
+    pub(crate) expected: Cow<'static, str>,
 }
 
 impl Malformed {
@@ -174,7 +174,7 @@ fn step(event_name: &str) -> Option<Step> {
 }
 
 /// Whether a record of this `event_name` is an event that [`Record::event`] reads.
-pub fn is_lifecycle(event_name: &str) -> bool {
+pub(crate) fn is_lifecycle(event_name: &str) -> bool {
     step(event_name).is_some()
 }
 
@@ -184,7 +184,7 @@ impl Record<'_> {
     /// # Errors
     ///
     /// It has the name of an event, but an attribute that is required is missing, or one is not what it must be.
-    pub fn event(&self) -> Result<Option<Event>, Malformed> {
+    pub(crate) fn event(&self) -> Result<Option<Event>, Malformed> {
         let Some(step) = step(self.event_name) else { return Ok(None) };
         let subject = match step {
             Step::Incident(step) => {

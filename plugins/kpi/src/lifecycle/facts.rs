@@ -4,20 +4,20 @@ use serde::{Deserialize, Serialize};
 
 /// What telemetry of a service has in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ServiceKey {
+pub(crate) struct ServiceKey {
     /// `service.namespace`, empty where it is not set.
     #[serde(rename = "n", default, skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// `service.name`, empty where it is not set.
     #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
-    pub service: String,
+    pub(crate) service: String,
     /// `deployment.environment.name`, empty where it is not set.
     #[serde(rename = "e", default, skip_serializing_if = "String::is_empty")]
-    pub environment: String,
+    pub(crate) environment: String,
 }
 
 /// Attributes of an event, of which two copies can be made one.
-pub trait Join: Default + PartialEq {
+pub(crate) trait Join: Default + PartialEq {
     /// Takes what the other one has; of two values the greater.
     fn join(&mut self, other: Self);
 
@@ -57,19 +57,19 @@ pub(super) use joined;
     serialize = "S: Serialize, A: Serialize + Join",
     deserialize = "S: Deserialize<'de>, A: Deserialize<'de> + Join"
 ))]
-pub struct Fact<S, A> {
+pub(crate) struct Fact<S, A> {
     /// When it happened.
     #[serde(rename = "t")]
-    pub time: i64,
+    pub(crate) time: i64,
     /// What happened.
     #[serde(rename = "s")]
-    pub step: S,
+    pub(crate) step: S,
     /// `log.record.uid`.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
+    pub(crate) uid: Option<String>,
     /// What the event says besides.
     #[serde(rename = "a", default, skip_serializing_if = "Join::is_none")]
-    pub attributes: A,
+    pub(crate) attributes: A,
 }
 
 impl<S: Copy + Ord, A> Fact<S, A> {

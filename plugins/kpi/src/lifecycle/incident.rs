@@ -15,7 +15,7 @@ const UPDATES_MAX: usize = 64;
 /// What happened to an incident; at one time, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum IncidentStep {
+pub(crate) enum IncidentStep {
     /// Somebody said that there is one.
     Declared,
     /// Something noticed it.
@@ -38,7 +38,7 @@ pub enum IncidentStep {
 
 joined! {
     /// What an event says of an incident besides.
-    pub struct IncidentAttributes {
+    pub(crate) struct IncidentAttributes {
         /// How bad it is.
         "s" severity: Severity,
         /// When its impact began.
@@ -60,7 +60,7 @@ joined! {
 
 /// What cannot be said of an incident, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Quality {
+pub(crate) enum Quality {
     /// A duration is null because its end lies before its start.
     ClockSkew,
     /// Nothing says when it began.
@@ -77,7 +77,7 @@ pub enum Quality {
 
 impl Quality {
     /// The flag as the tables have it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ClockSkew => "clock_skew",
             Self::NoStart => "no_start",
@@ -91,7 +91,7 @@ impl Quality {
 
 /// All that is known of the incidents of one id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IncidentFacts {
+pub(crate) struct IncidentFacts {
     #[serde(rename = "o")]
     owner: Owner,
     #[serde(rename = "s")]
@@ -102,44 +102,44 @@ pub struct IncidentFacts {
 
 /// An incident that events told of.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ExplicitIncident {
+pub(crate) struct ExplicitIncident {
     /// Its id; `id#2` and so on for those that reopening too late made of it.
-    pub incident_id: String,
+    pub(crate) incident_id: String,
     /// Its service.
-    pub service: ServiceKey,
+    pub(crate) service: ServiceKey,
     /// The severity told last.
-    pub severity: Option<Severity>,
+    pub(crate) severity: Option<Severity>,
     /// The kind told last.
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// How far it is.
-    pub status: Status,
+    pub(crate) status: Status,
     /// Whether it was planned.
-    pub planned: bool,
+    pub(crate) planned: bool,
     /// When it went through its stages.
-    pub clocks: Clocks,
+    pub(crate) clocks: Clocks,
     /// The durations between them.
-    pub durations: Durations,
+    pub(crate) durations: Durations,
     /// How often it was reopened.
-    pub flaps: u32,
+    pub(crate) flaps: u32,
     /// When there was impact: between its end and a reopening there was none. Empty if it was cancelled.
-    pub impact: Vec<Interval>,
+    pub(crate) impact: Vec<Interval>,
     /// The fingerprint told last.
-    pub fingerprint: Option<String>,
+    pub(crate) fingerprint: Option<String>,
     /// The incident of the same id that it is again.
-    pub recurrence_of: Option<String>,
+    pub(crate) recurrence_of: Option<String>,
     /// The change that caused it.
-    pub cause_change_id: Option<String>,
+    pub(crate) cause_change_id: Option<String>,
     /// Where to read about it.
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// What cannot be said of it, sorted.
-    pub quality: Vec<Quality>,
+    pub(crate) quality: Vec<Quality>,
     /// The time of its first event.
-    pub first_event: i64,
+    pub(crate) first_event: i64,
 }
 
 impl IncidentFacts {
     /// Adds an event; says whether anything has changed.
-    pub fn add(&mut self, service: &ServiceKey, fact: Fact<IncidentStep, IncidentAttributes>) -> bool {
+    pub(crate) fn add(&mut self, service: &ServiceKey, fact: Fact<IncidentStep, IncidentAttributes>) -> bool {
         let owner_changed = self.owner.hear(fact.time, service);
         let facts_changed = if fact.step == IncidentStep::Updated {
             self.updates.add(fact, Keep::Latest, UPDATES_MAX)
@@ -151,7 +151,7 @@ impl IncidentFacts {
 
     /// The incidents of this id, the first one first. There is more than one where it was reopened later than
     /// [`Settings::reopen_s`] after its end.
-    pub fn view(&self, id: &str, settings: &Settings) -> Vec<ExplicitIncident> {
+    pub(crate) fn view(&self, id: &str, settings: &Settings) -> Vec<ExplicitIncident> {
         let episodes = self.episodes(settings);
         let mut incidents: Vec<ExplicitIncident> = Vec::with_capacity(episodes.len());
         for (index, episode) in episodes.iter().enumerate() {

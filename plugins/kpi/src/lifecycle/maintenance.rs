@@ -16,7 +16,7 @@ const SERVICES_MAX: usize = 256;
 /// What happened to a maintenance; at one time, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MaintenanceStep {
+pub(crate) enum MaintenanceStep {
     /// Somebody said when it would be.
     Scheduled,
     /// It began.
@@ -29,7 +29,7 @@ pub enum MaintenanceStep {
 
 joined! {
     /// What an event says of a maintenance besides.
-    pub struct MaintenanceAttributes {
+    pub(crate) struct MaintenanceAttributes {
         /// When it is to begin.
         "s" start: i64,
         /// When it is to end.
@@ -39,7 +39,7 @@ joined! {
 
 /// All that is known of a maintenance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MaintenanceFacts {
+pub(crate) struct MaintenanceFacts {
     #[serde(rename = "n")]
     named: BTreeSet<ServiceKey>,
     #[serde(rename = "s")]
@@ -48,16 +48,16 @@ pub struct MaintenanceFacts {
 
 /// A maintenance that takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Maintenance {
+pub(crate) struct Maintenance {
     /// When.
-    pub interval: Interval,
+    pub(crate) interval: Interval,
     /// Whether it was declared when it had begun already, by more than clocks may disagree.
-    pub after_the_fact: bool,
+    pub(crate) after_the_fact: bool,
 }
 
 impl MaintenanceFacts {
     /// Adds an event; says whether anything has changed.
-    pub fn add(&mut self, service: &ServiceKey, fact: Fact<MaintenanceStep, MaintenanceAttributes>) -> bool {
+    pub(crate) fn add(&mut self, service: &ServiceKey, fact: Fact<MaintenanceStep, MaintenanceAttributes>) -> bool {
         let mut changed = false;
         if !self.named.contains(service) {
             self.named.insert(service.clone());
@@ -69,7 +69,7 @@ impl MaintenanceFacts {
 
     /// Whether it is a maintenance of the service: its events name it, or they name none and its environment. A
     /// namespace that they leave out is any.
-    pub fn covers(&self, service: &ServiceKey) -> bool {
+    pub(crate) fn covers(&self, service: &ServiceKey) -> bool {
         let names_any = self.named.iter().any(|named| !named.service.is_empty());
         self.named.iter().filter(|named| !names_any || !named.service.is_empty()).any(|named| {
             named.environment == service.environment
@@ -80,7 +80,7 @@ impl MaintenanceFacts {
 
     /// When it takes place: as it was scheduled last, unless it began, ended or was cancelled at other times. None if
     /// it does not take place, or if nothing says when.
-    pub fn maintenance(&self, settings: &Settings) -> Option<Maintenance> {
+    pub(crate) fn maintenance(&self, settings: &Settings) -> Option<Maintenance> {
         let began = self.first(MaintenanceStep::Started, i64::MIN);
         let from = began.or_else(|| latest(self.steps.iter(), |told| told.start))?;
         let ended = self.first(MaintenanceStep::Ended, from);
@@ -98,6 +98,11 @@ impl MaintenanceFacts {
         let interval = Interval { from, to };
         let after_the_fact = declared.saturating_sub(from) > ns(settings.skew_s);
         to.is_none_or(|to| to > from).then_some(Maintenance { interval, after_the_fact })
+    }
+
+    /// The time of its last event.
+    pub(crate) fn told(&self) -> i64 {
+        self.steps.iter().next_back().map_or(i64::MIN, |fact| fact.time)
     }
 
     fn first(&self, step: MaintenanceStep, from: i64) -> Option<i64> {

@@ -18,16 +18,16 @@ mod settings;
 mod severity;
 mod time;
 
-pub use alert::{AlertAttributes, AlertFacts, AlertRow, AlertStep, Occurrence, alert_rows};
-pub use change::{Caused, ChangeAttributes, ChangeFacts, ChangeResult, ChangeRow, ChangeStep};
-pub use clocks::{Clocks, Durations, Interval, Status};
-pub use event::{ATTRIBUTES, Attributes, Event, Malformed, Record, Subject, is_lifecycle};
-pub use facts::{Fact, ServiceKey};
-pub use incident::{ExplicitIncident, IncidentAttributes, IncidentFacts, IncidentStep, Quality};
-pub use maintenance::{Maintenance, MaintenanceAttributes, MaintenanceFacts, MaintenanceStep};
-pub use settings::{AcknowledgeFrom, DetectFrom, ResolveFrom, ResolveTo, Settings};
-pub use severity::Severity;
-pub use time::parse_time;
+pub(crate) use alert::{AlertAttributes, AlertFacts, AlertRow, AlertStep, Occurrence, alert_rows};
+pub(crate) use change::{Caused, ChangeAttributes, ChangeFacts, ChangeResult, ChangeRow, ChangeStep};
+pub(crate) use clocks::{Clocks, Durations, Interval, Status};
+pub(crate) use event::{ATTRIBUTES, Attributes, Event, Malformed, Record, Subject, is_lifecycle};
+pub(crate) use facts::{Fact, ServiceKey};
+pub(crate) use incident::{ExplicitIncident, IncidentAttributes, IncidentFacts, IncidentStep, Quality};
+pub(crate) use maintenance::{Maintenance, MaintenanceAttributes, MaintenanceFacts, MaintenanceStep};
+pub(crate) use settings::{AcknowledgeFrom, DetectFrom, ResolveFrom, ResolveTo, Settings};
+pub(crate) use severity::Severity;
+pub(crate) use time::parse_time;
 
 #[cfg(test)]
 mod tests;

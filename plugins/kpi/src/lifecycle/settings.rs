@@ -9,7 +9,7 @@ const DAY_S: u32 = 86_400;
 /// From where the time to detection counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DetectFrom {
+pub(crate) enum DetectFrom {
     /// The first symptom.
     #[default]
     Started,
@@ -20,7 +20,7 @@ pub enum DetectFrom {
 /// From where the time to acknowledgement counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AcknowledgeFrom {
+pub(crate) enum AcknowledgeFrom {
     /// The detection.
     #[default]
     Detected,
@@ -31,7 +31,7 @@ pub enum AcknowledgeFrom {
 /// From where the time to resolution counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ResolveFrom {
+pub(crate) enum ResolveFrom {
     /// The first symptom.
     #[default]
     Started,
@@ -42,7 +42,7 @@ pub enum ResolveFrom {
 /// To where the time to resolution counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ResolveTo {
+pub(crate) enum ResolveTo {
     /// The resolution.
     #[default]
     Resolved,
@@ -55,31 +55,31 @@ pub enum ResolveTo {
 /// How events become incidents, changes and alerts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// From where `ttd_s` counts.
-    pub ttd_from: DetectFrom,
+    pub(crate) ttd_from: DetectFrom,
     /// From where `tta_s` counts.
-    pub tta_from: AcknowledgeFrom,
+    pub(crate) tta_from: AcknowledgeFrom,
     /// From where `ttr_s` counts.
-    pub ttr_from: ResolveFrom,
+    pub(crate) ttr_from: ResolveFrom,
     /// To where `ttr_s` counts.
-    pub ttr_to: ResolveTo,
+    pub(crate) ttr_to: ResolveTo,
     /// Whether an open incident has its `ttd_s`, `tta_s` and `ttm_s` already; without, it is in no mean.
-    pub durations_while_open: bool,
+    pub(crate) durations_while_open: bool,
     /// Seconds by which clocks may disagree: a negative interval up to this is 0, a longer one is null and flagged.
-    pub skew_s: u32,
+    pub(crate) skew_s: u32,
     /// Seconds after its end within which reopening continues an incident; later is a new one.
-    pub reopen_s: u32,
+    pub(crate) reopen_s: u32,
     /// Seconds after its end within which an incident that is opened anew recurs.
-    pub recurrence_s: u32,
+    pub(crate) recurrence_s: u32,
     /// Seconds after the end of a deployment within which a rollback makes it a failed one.
-    pub rollback_s: u32,
+    pub(crate) rollback_s: u32,
     /// Seconds without a further alert of the same fingerprint and service after which a new group begins.
-    pub alert_group_s: u32,
+    pub(crate) alert_group_s: u32,
     /// Seconds after the end of an alert within which the same fingerprint again is a duplicate.
-    pub alert_duplicate_s: u32,
+    pub(crate) alert_duplicate_s: u32,
     /// Seconds after which an alert of which no end was told is held to be over.
-    pub alert_open_max_s: u32,
+    pub(crate) alert_open_max_s: u32,
 }
 
 impl Default for Settings {
@@ -103,7 +103,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The mistakes that the types do not show, each at its key below `section` (which may be empty).
-    pub fn check(&self, section: &str) -> Vec<Error> {
+    pub(crate) fn check(&self, section: &str) -> Vec<Error> {
         let mut mistakes = Vec::new();
         let key = |name: &str| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
         let mut range = |name: &str, value: u32, least: u32, most: u32| {

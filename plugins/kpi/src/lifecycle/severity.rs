@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A severity; the worse is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// sev5, informational.
     #[serde(rename = "5")]
     Sev5,
@@ -24,10 +24,10 @@ pub enum Severity {
 
 impl Severity {
     /// What [`parse`](Self::parse) takes.
-    pub const EXPECTED: &str = "sev1 to sev5 (also 1 to 5, p1 to p5, critical, high, medium, low, info)";
+    pub(crate) const EXPECTED: &str = "sev1 to sev5 (also 1 to 5, p1 to p5, critical, high, medium, low, info)";
 
     /// The severity as the tables have it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sev1 => "sev1",
             Self::Sev2 => "sev2",
@@ -39,7 +39,7 @@ impl Severity {
 
     /// The severity that a text says, in small or large letters: `sev1`, `SEV-1`, `s1`, `p1` or `1`; or a word, of
     /// those that PagerDuty, Opsgenie and ServiceNow use.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         let digit = ["sev", "s", "p", ""].iter().find_map(|prefix| {
             let rest = text.strip_prefix(prefix)?;

@@ -8,7 +8,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// # Errors
 ///
 /// What is wrong with the text. Leap seconds are refused, for Unix time has none.
-pub fn parse_time(text: &str) -> Result<i64, &'static str> {
+pub(crate) fn parse_time(text: &str) -> Result<i64, &'static str> {
     let mut rest = text.as_bytes();
     let year = digits(&mut rest, 4)?;
     literal(&mut rest, b"-")?;

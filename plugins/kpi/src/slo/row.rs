@@ -11,12 +11,14 @@ use super::{Config, HOUR_NS, HOUR_SLOTS, History, Objective, RuleName, SLOT_NS, 
 #[row(
     table = "slo",
     mode = "upsert",
-    key = ["environment", "service_name", "slo_name", "window_start"],
+    key = ["environment", "service_namespace", "service_name", "slo_name", "window_start"],
     time = "window_start"
 )]
 pub(crate) struct SloRow {
     /// Environment of the service; empty if none was said.
     pub(crate) environment: String,
+    /// service.namespace; empty where nobody said.
+    pub(crate) service_namespace: String,
     /// The service.
     pub(crate) service_name: String,
     /// Name of the objective.
@@ -157,6 +159,8 @@ fn row(
         (|rule: RuleName| alerts.fired_at[rule as usize], |rule: RuleName| alerts.cleared_at[rule as usize]);
     Some(SloRow {
         environment: environment.to_owned(),
+        // Whoever hands in the history knows it.
+        service_namespace: String::new(),
         service_name: service_name.to_owned(),
         slo_name: objective.name.clone(),
         window_start: Timestamp(start * SLOT_NS),

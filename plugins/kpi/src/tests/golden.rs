@@ -152,7 +152,7 @@ fn hours_add_up(weir: &Weir, day: &serde_json::Value) {
 fn intervals_add_up(weir: &Weir) {
     let mut seconds: BTreeMap<String, i64> = BTreeMap::new();
     for row in weir.rows("availability") {
-        let (from, to) = (row["from_at"].as_i64().expect("a time"), row["to_at"].as_i64().unwrap_or(MIDNIGHT + DAY));
+        let (from, to) = (row["from_at"].as_i64().expect("a time"), row["to_at"].as_i64().expect("an end"));
         *seconds.entry(row["state"].as_str().unwrap_or_default().to_owned()).or_default() += (to - from) / SECOND;
     }
     let stated = [("degraded", 600), ("down", 1290), ("maintenance", 1800), ("unknown", 600), ("up", 82_110)];

@@ -1,0 +1,39 @@
+//! The state of plugins put aside for another one, by an epoch that has nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::inspect::looking;
+use super::record::{self, Record};
+use super::{Along, lock, staging, state};
+use crate::files::Files;
+use crate::{Error, Result};
+
+/// Commits an epoch that has no rows and no records of the log, and whose state is `state`, whole. What was recorded before
+/// stays recorded, and the next start publishes it. The folder must not be locked by the caller.
+///
+/// # Errors
+///
+/// `Storage` where the records cannot be read, the disk takes nothing, or another process has the folder; `Config` where
+/// there is no record, and so no state.
+pub fn replace_state(files: &Arc<dyn Files>, staging: &Path, writer: &str, state: Vec<u8>) -> Result<()> {
+    let options = looking(files, staging, writer);
+    let _lock = lock(&**files, staging)?;
+    let records = record::read_all(&options)?;
+    let Some(last) = records.last() else {
+        return Err(Error::config(format!("{} has no record of an epoch, and so no state", staging.display())));
+    };
+    let along = Along { position: last.to, watermark: last.watermark, state: Some(state), whole: true };
+    let mut next = Record {
+        epoch: last.epoch + 1,
+        previous: last.digest.clone(),
+        from: last.to,
+        to: last.to,
+        watermark: last.watermark,
+        state: state::write(&options, last.epoch + 1, &along, last)?,
+        ..Record::default()
+    };
+    staging::sync_folder(&options)?;
+    record::write(&options, &mut next)?;
+    state::clear(&options, &next)
+}

@@ -1,0 +1,154 @@
+"""A day of one service of which every number is known, as spans, as metrics, and as the events of its maintenance.
+
+Ten requests a second. All fail 10:00–10:20, 10:22–10:23 and 14:00:00–14:00:30; a fifth fails 16:00–16:10; nothing comes
+18:00–18:10; an outage 20:10–20:20 lies within planned maintenance, 20:00–20:30.
+"""
+
+import numpy as np
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
+
+from sending import attributes, event
+
+DAY = "2026-03-03"
+MIDNIGHT_NS = 1_772_496_000_000_000_000
+SECOND_NS = 1_000_000_000
+DAY_S = 86_400
+SLOT_S = 10
+PER_SLOT = 100
+SERVICE = {
+    "service.name": "shop",
+    "service.instance.id": "shop-1",
+    "deployment.environment.name": "production",
+}
+
+
+def at(hour, minute=0, second=0):
+    """Seconds since midnight."""
+    return (hour * 60 + minute) * 60 + second
+
+
+def failing():
+    """How many of a hundred requests fail in each slot; -1 where there are none."""
+    bad = np.zeros(DAY_S // SLOT_S, dtype=np.int64)
+
+    def put(start, end, count):
+        bad[start // SLOT_S : end // SLOT_S] = count
+
+    put(at(10), at(10, 20), 100)
+    put(at(10, 22), at(10, 23), 100)
+    put(at(14), at(14, 0, 30), 100)
+    put(at(16), at(16, 10), 20)
+    put(at(18), at(18, 10), -1)
+    put(at(20, 10), at(20, 20), 100)
+    return bad
+
+
+# A span in protobuf, of which all have the same length, so that a day of them is one array.
+SPAN = np.dtype(
+    [
+        ("of_scope", "S1"),
+        ("length", "u1"),
+        ("trace_id_tag", "V2"),
+        ("trace_id", ">u8", 2),
+        ("span_id_tag", "V2"),
+        ("span_id", ">u8"),
+        ("name_and_kind", "V5"),
+        ("start_tag", "S1"),
+        ("start", "<u8"),
+        ("end_tag", "S1"),
+        ("end", "<u8"),
+        ("status_tag", "V3"),
+        ("status", "u1"),
+    ]
+)
+OK, ERROR = 1, 2
+
+
+def spans(from_s=0, to_s=DAY_S):
+    """The requests of a part of the day, evenly spaced within their slots, as an array of encoded spans."""
+    bad = failing()[from_s // SLOT_S : to_s // SLOT_S]
+    slots = np.flatnonzero(bad >= 0)
+    number = np.tile(np.arange(PER_SLOT), len(slots))
+    slot = np.repeat(slots, PER_SLOT)
+    start = MIDNIGHT_NS + (from_s + slot * SLOT_S) * SECOND_NS + number * (SLOT_S * SECOND_NS // PER_SLOT)
+    day = np.zeros(len(slot), dtype=SPAN)
+    day["of_scope"] = b"\x12"
+    day["length"] = SPAN.itemsize - 2
+    day["trace_id_tag"] = np.void(b"\x0a\x10")
+    day["trace_id"] = np.stack([start, number + 1], axis=1)
+    day["span_id_tag"] = np.void(b"\x12\x08")
+    day["span_id"] = start
+    day["name_and_kind"] = np.void(b"\x2a\x01/\x30\x02")
+    day["start_tag"] = b"\x39"
+    day["start"] = start
+    day["end_tag"] = b"\x41"
+    day["end"] = start + 5_000_000
+    day["status_tag"] = np.void(b"\x7a\x02\x18")
+    # The failures are spread over the slot, not at its start.
+    day["status"] = np.where((number * 37) % PER_SLOT < bad[slot], ERROR, OK)
+    return day
+
+
+def _varint(number):
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out + bytes([number]))
+
+
+def _field(number, of):
+    return bytes([number << 3 | 2]) + _varint(len(of)) + of
+
+
+def span_request(some):
+    """The bytes of a request with these spans."""
+    head = ExportTraceServiceRequest().resource_spans.add()
+    head.resource.attributes.extend(attributes(SERVICE))
+    return _field(1, head.SerializeToString() + _field(2, some.tobytes()))
+
+
+def points(from_s=0, to_s=DAY_S):
+    """The requests of a part of the day as data points: seconds since midnight, whether they failed, how many."""
+    bad = failing()
+    slots = [slot for slot in range(from_s // SLOT_S, to_s // SLOT_S) if bad[slot] >= 0]
+    every = [(slot * SLOT_S, False, int(PER_SLOT - bad[slot])) for slot in slots]
+    every += [(slot * SLOT_S, True, int(bad[slot])) for slot in slots]
+    return sorted(point for point in every if point[2])
+
+
+def point_request(some):
+    """The bytes of a request with these data points: delta histograms of 10 s."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.extend(attributes(SERVICE))
+    metric = group.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
+    metric.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_DELTA
+    codes = {failed: attributes({"http.response.status_code": 503 if failed else 200}) for failed in (False, True)}
+    for second, failed, count in some:
+        start = MIDNIGHT_NS + second * SECOND_NS
+        metric.histogram.data_points.add(
+            start_time_unix_nano=start,
+            time_unix_nano=start + SLOT_S * SECOND_NS,
+            count=count,
+            sum=count * 0.005,
+            explicit_bounds=[1.0],
+            bucket_counts=[count, 0],
+            attributes=codes[failed],
+        )
+    return request.SerializeToString()
+
+
+def maintenance():
+    """The event that says, in the morning, when there will be maintenance."""
+    start, end = (MIDNIGHT_NS + second * SECOND_NS for second in (at(20), at(20, 30)))
+    of = {"itops.maintenance.id": "m-1", "itops.maintenance.start": start, "itops.maintenance.end": end}
+    return event("itops.maintenance.scheduled", MIDNIGHT_NS + at(9) * SECOND_NS, SERVICE, of).SerializeToString()
+
+
+def next_day():
+    """A log record of the next day, of another service: with it the day is over, and the watermark passes its end."""
+    time_ns = MIDNIGHT_NS + (DAY_S + 15 * 60) * SECOND_NS
+    return event("", time_ns, {"service.name": "clock"}, {}).SerializeToString()
