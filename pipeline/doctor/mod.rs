@@ -149,7 +149,8 @@ fn look(config: &Config, deep: bool) -> Result<Report> {
     let mut running = None;
     for folder in there {
         let holder = files.holder(folder).map_err(|error| failed("cannot look at the lock of", folder, &error))?;
-        running = running.or(holder);
+        // A repair has them itself.
+        running = running.or(holder.filter(|holder| *holder != std::process::id().to_string()));
     }
     let store = write::inspect(&files, &places.staging, &places.writer, places.tables.as_deref())?;
     let position = store.last().map_or(0, |(_, record)| record.to);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::problem::{Mend, Problem};
-use super::{Places, Report};
+use super::{Places, Report, look};
 use crate::config::Config;
 use crate::files::{self, Files, Lock, Real, failed};
 use crate::run::{Pipeline, Summary};
@@ -32,6 +32,10 @@ pub fn repair(config: &Config, report: &Report, problems: &[&Problem]) -> Result
     let files: Arc<dyn Files> = Arc::new(Real);
     let mut repaired = Repaired::default();
     let locks = take(&*files, &report.places)?;
+    // Somebody may have thought for long before he agreed.
+    if look(config, false)?.problems != report.problems {
+        return Err(Error::storage("what is there has changed since it was looked at; nothing was done: look again"));
+    }
     for mend in problems.iter().filter_map(|problem| problem.mend.as_ref()) {
         match mend {
             Mend::Remove { files: unneeded } => {
@@ -145,7 +149,8 @@ fn write_state(files: &Arc<dyn Files>, report: &Report, plugins: &[String]) -> R
         kept
     };
     let Places { staging, writer, .. } = &report.places;
-    write::replace_state(files, staging, writer, chain::encode_kept(&kept))?;
+    let last = report.store.last().map_or(0, |(epoch, _)| epoch);
+    write::replace_state(files, staging, writer, last, chain::encode_kept(&kept))?;
     Ok(match plugins {
         [] => "discarded the state of all plugins".to_owned(),
         plugins => format!("discarded the state of {}", plugins.join(", ")),

@@ -74,7 +74,11 @@ fn table(to: &Path, name: String, writer: &str, recorded: Option<u64>, deep: boo
         if recorded.is_some() && epoch > recorded {
             tally.unrecorded.push(path.to_owned());
         }
-        let bytes = fs::metadata(path).map_err(|error| failed(path, &error))?.len();
+        let bytes = match fs::metadata(path) {
+            // Replaced or removed since the folder was read.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(|error| failed(path, &error))?.len(),
+        };
         match rows(path, deep) {
             Ok(rows) => {
                 tally.files += 1;
