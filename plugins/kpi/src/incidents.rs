@@ -7,6 +7,9 @@ use crate::machine::{Derived, Kind};
 use crate::tables::IncidentRow;
 use weir_sdk::Timestamp;
 
+/// The kind of an incident of which none was told or found.
+const DECLARED: &str = "declared";
+
 /// An incident as the tables have it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Incident {
@@ -108,7 +111,7 @@ pub(crate) fn incidents(
         let near = found.iter().enumerate().filter_map(|(index, found)| Some((distance(told, found)?, index)));
         let near = near.filter(|(distance, _)| *distance <= rules.config.merge_s * 1_000_000_000);
         if let Some((_, index)) = near.min() {
-            merge(told, found.remove(index), settings);
+            merge(told, found.remove(index), service, settings);
         }
     }
     found.append(&mut told);
@@ -160,7 +163,7 @@ fn of_signals(rules: &Rules, service: &ServiceKey, derived: &Derived, maintenanc
         durations: clocks.durations(status, &config.lifecycle),
         clocks,
         source: Some("signals"),
-        fingerprint: format!("{:016x}", hash(service, &[kind])),
+        fingerprint: made_fingerprint(service, kind),
         recurrence_of: None,
         cause_change_id: None,
         flaps: derived.flaps,
@@ -172,8 +175,8 @@ fn of_signals(rules: &Rules, service: &ServiceKey, derived: &Derived, maintenanc
 
 fn of_events(service: &ServiceKey, explicit: ExplicitIncident) -> Incident {
     let clocks = explicit.clocks;
-    let kind = explicit.kind.unwrap_or_else(|| "declared".to_owned());
-    let fingerprint = explicit.fingerprint.unwrap_or_else(|| format!("{:016x}", hash(service, &[&kind])));
+    let kind = explicit.kind.unwrap_or_else(|| DECLARED.to_owned());
+    let fingerprint = explicit.fingerprint.unwrap_or_else(|| made_fingerprint(service, &kind));
     Incident {
         id: explicit.incident_id,
         severity: explicit.severity.map(|severity| severity.as_str().to_owned()),
@@ -191,6 +194,11 @@ fn of_events(service: &ServiceKey, explicit: ExplicitIncident) -> Incident {
         quality: explicit.quality.into_iter().map(Quality::as_str).collect(),
         first: clocks.started.unwrap_or(explicit.first_event),
     }
+}
+
+/// The fingerprint of incidents of which none was told.
+fn made_fingerprint(service: &ServiceKey, kind: &str) -> String {
+    format!("{:016x}", hash(service, &[kind]))
 }
 
 fn hash(service: &ServiceKey, more: &[&str]) -> u64 {
@@ -211,7 +219,7 @@ fn distance(told: &Incident, found: &Incident) -> Option<i64> {
 }
 
 /// Makes one of what was told and what was found. What people say of begin and end goes before what was measured.
-fn merge(told: &mut Incident, found: Incident, settings: &Settings) {
+fn merge(told: &mut Incident, found: Incident, service: &ServiceKey, settings: &Settings) {
     let estimated = told.clocks.onset_estimated || told.clocks.started.is_none();
     if estimated && found.clocks.started.is_some() {
         (told.clocks.started, told.clocks.onset_estimated) = (found.clocks.started, false);
@@ -225,8 +233,12 @@ fn merge(told: &mut Incident, found: Incident, settings: &Settings) {
         told.status = Status::Mitigated;
     }
     told.severity = told.severity.take().or(found.severity);
-    if told.kind.as_deref() == Some("declared") {
-        (told.kind, told.fingerprint) = (found.kind, found.fingerprint);
+    if told.kind.as_deref() == Some(DECLARED) {
+        // One that was told stays.
+        if told.fingerprint == made_fingerprint(service, DECLARED) {
+            told.fingerprint = found.fingerprint;
+        }
+        told.kind = found.kind;
     }
     told.planned |= found.planned;
     told.flaps = told.flaps.max(found.flaps);

@@ -263,7 +263,11 @@ impl Service<'_> {
             until: rules.time_of(self.until),
         };
         let kept = rules.window_start(self.until - rules.restate, rules.day);
-        let from = |length| if all { kept } else { rules.window_start(self.first, length) };
+        // What was evaluated goes out in any case: event time may have leapt over what else is kept.
+        let from = |length| {
+            let evaluated = rules.window_start(self.first, length);
+            if all { kept.min(evaluated) } else { evaluated }
+        };
         let hours = &record.history.hours;
         let sums = |from: i64, length: i64| {
             let within = hours.iter().filter(move |hour| (from..from + length).contains(&hour.start));
@@ -274,7 +278,8 @@ impl Service<'_> {
         let of_hours = starts(&found, hours, from(rules.hour), rules.hour, self.until);
         let of_hours: Vec<_> =
             of_hours.map(|start| found.window(start, rules.hour, &sums(start, rules.hour))).collect();
-        let first_day = if all { record.days.first().map_or(kept, |day| day.start.min(kept)) } else { from(rules.day) };
+        let told = record.days.first().filter(|_| all).map_or(i64::MAX, |day| day.start);
+        let first_day = from(rules.day).min(told);
         let known: Vec<Hour> = record.days.iter().chain(hours).cloned().collect();
         let of_days = starts(&found, &known, first_day, rules.day, self.until);
         let of_days = of_days.map(|start| {

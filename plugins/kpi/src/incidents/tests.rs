@@ -71,6 +71,17 @@ fn a_told_and_a_found_incident_within_a_quarter_of_an_hour_are_one() {
 }
 
 #[test]
+fn a_fingerprint_that_was_told_stays_and_another_is_that_of_the_signals() {
+    let down = [derived(Kind::Down, 600, 620)];
+    let alone = found(&down, Vec::new()).remove(0);
+    let silent = found(&down, vec![told("inc-1", None, 603, None, None)]).remove(0);
+    assert_eq!((silent.kind, silent.fingerprint), (alone.kind.clone(), alone.fingerprint));
+    let named = ExplicitIncident { fingerprint: Some("pool".to_owned()), ..told("inc-1", None, 603, None, None) };
+    let named = found(&down, vec![named]).remove(0);
+    assert_eq!((named.kind, named.fingerprint.as_str()), (alone.kind, "pool"));
+}
+
+#[test]
 fn the_earliest_detection_names_the_source() {
     let down = [derived(Kind::Down, 600, 620)];
     let signals = &found(&down, vec![told("inc-1", None, 603, None, None)])[0];

@@ -241,3 +241,18 @@ fn shuffled_histograms_end_in_the_same_tables() {
         assert_eq!(weir.all(), ordered, "{temporality}");
     }
 }
+
+#[test]
+fn a_day_that_event_time_leaps_over_before_it_is_evaluated_has_its_rows() {
+    let mut weir = Weir::new("{}");
+    let hour: Vec<Point> =
+        as_points("delta").into_iter().filter(|point| (at(10, 0, 0)..at(11, 0, 0)).contains(&point.start)).collect();
+    // The watermark was there already when the hour came, and the next one is far away.
+    weir.advance(at(10, 0, 0) + 22 * 3600 * SECOND);
+    weir.process(metrics(&hour));
+    weir.advance(at(10, 0, 0) + 48 * 3600 * SECOND);
+    let days = weir.rows("kpi_daily");
+    let first = days.iter().find(|day| day["window_start"] == MIDNIGHT).expect("the day of the hour");
+    assert_eq!((number(first, "down_s"), number(first, "incidents")), (1260.0, 1.0));
+    assert!(weir.rows("kpi_hourly").iter().any(|hour| hour["window_start"] == at(10, 0, 0)));
+}

@@ -1,0 +1,119 @@
+"""Random days of several services through the real program, against a second implementation of the rules.
+
+WEIR_KPI_SEEDS=20 tries as many days; WEIR_SEED is the first one."""
+
+import os
+import random
+from collections import defaultdict
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+import golden
+import kpi_reference
+from golden import DAY_S, MIDNIGHT_NS, SECOND_NS, SLOT_S
+from reading import rows
+from running import Weir
+from sending import attributes, event
+from test_kpi import PLUGIN, SEED
+from sending import post
+
+SEEDS = range(SEED, SEED + int(os.environ.get("WEIR_KPI_SEEDS", "3")))
+SERVICES = ["cart", "pay", "shop"]
+
+
+def random_day(dice):
+    """Slots of a day, quiet in its first and last half hour, and its maintenance."""
+    slots = [(100, 0)] * (DAY_S // SLOT_S)
+
+    def spell(least, most):
+        start = dice.randrange(180, len(slots) - 180 - most)
+        return range(start, start + dice.randrange(least, most))
+
+    for _ in range(dice.randrange(2, 9)):
+        share = dice.choice([1.0, 0.9, 0.5, 0.49, 0.2, 0.05, 0.04])
+        flaky = dice.random() < 0.3
+        for slot in spell(1, 150):
+            if not (flaky and dice.random() < 0.2):
+                slots[slot] = (100, round(100 * share))
+    for _ in range(dice.randrange(0, 3)):
+        for slot in spell(6, 120):
+            slots[slot] = None
+    # A silence is one, or none: what is shorter than 30 s is left to traffic, and here there is none such.
+    for slot in range(1, len(slots) - 1):
+        if slots[slot] is not None and slots[slot - 1] is None and slots[slot + 1] is None:
+            slots[slot] = None
+    maintenance = []
+    if dice.random() < 0.7:
+        start = dice.randrange(180, len(slots) - 540) * SLOT_S
+        maintenance.append((start, start + dice.randrange(6, 360) * SLOT_S))
+    return slots, maintenance
+
+
+def resource(service):
+    return golden.SERVICE | {"service.name": service, "service.instance.id": f"{service}-1"}
+
+
+def point_request(service, points):
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.extend(attributes(resource(service)))
+    metric = group.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
+    metric.histogram.aggregation_temporality = 1
+    for slot, code, count in points:
+        start = MIDNIGHT_NS + slot * SLOT_S * SECOND_NS
+        metric.histogram.data_points.add(
+            start_time_unix_nano=start,
+            time_unix_nano=start + SLOT_S * SECOND_NS,
+            count=count,
+            attributes=attributes({"http.response.status_code": code}),
+        )
+    return request.SerializeToString()
+
+
+def requests_of(dice, days):
+    """All requests in a random order, a tenth of the points and of the requests twice."""
+    requests = []
+    for service, (slots, maintenance) in days.items():
+        known = [(number, slot) for number, slot in enumerate(slots) if slot]
+        points = [(number, 200, valid - bad) for number, (valid, bad) in known if valid > bad]
+        points += [(number, 503, bad) for number, (_, bad) in known if bad]
+        points += dice.sample(points, len(points) // 10)
+        dice.shuffle(points)
+        for first in range(0, len(points), 500):
+            requests.append(("metrics", point_request(service, points[first : first + 500])))
+        for number, (start, end) in enumerate(maintenance):
+            times = {"start": MIDNIGHT_NS + start * SECOND_NS, "end": MIDNIGHT_NS + end * SECOND_NS}
+            of = {"itops.maintenance.id": f"{service}-{number}"}
+            of |= {f"itops.maintenance.{key}": value for key, value in times.items()}
+            scheduled = event("itops.maintenance.scheduled", MIDNIGHT_NS, resource(service), of)
+            requests.append(("logs", scheduled.SerializeToString()))
+    requests += dice.sample(requests, len(requests) // 10)
+    dice.shuffle(requests)
+    return requests
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_day_is_as_the_second_implementation_says(seed, tmp_path):
+    print(f"WEIR_SEED={seed} WEIR_KPI_SEEDS=1")
+    dice = random.Random(seed)
+    days = {service: random_day(dice) for service in SERVICES}
+    weir = Weir(tmp_path, plugins=PLUGIN, write='epoch = "2s"\nfirst_epoch = "500ms"\n')
+    try:
+        for signal, body in requests_of(dice, days):
+            assert post(weir, signal, body).status_code == 200
+        weir.wait_processed()
+        assert post(weir, "logs", golden.next_day()).status_code == 200
+        weir.wait_processed()
+        weir.stop()
+    finally:
+        weir.kill()
+    found = {row["service_name"]: row for row in rows(weir.data, "kpi_daily") if row["window_start"] == MIDNIGHT_NS}
+    incidents = defaultdict(list)
+    for row in rows(weir.data, "incidents"):
+        clocks = [(row[clock] - MIDNIGHT_NS) // SECOND_NS for clock in ("started_at", "detected_at", "mitigated_at")]
+        incidents[row["service_name"]].append((*clocks, row["kind"], row["flaps"], row["planned"]))
+    for service, day in days.items():
+        expected, told = kpi_reference.kpis(*day)
+        assert sorted(incidents[service]) == told, service
+        assert {key: found[service][key] for key in expected} == pytest.approx(expected), service
