@@ -150,7 +150,11 @@ fn for_seeds(usual: u64, test: impl Fn(u64) + Send + Clone + 'static) {
 }
 
 /// Runs a test for every number, a few at a time; what fails is named.
-fn for_all(numbers: Range<u64>, name: impl Fn(u64) -> String + Copy + Send, test: impl Fn(u64) + Send + Clone + 'static) {
+fn for_all(
+    numbers: Range<u64>,
+    name: impl Fn(u64) -> String + Copy + Send,
+    test: impl Fn(u64) + Send + Clone + 'static,
+) {
     const THREADS: u64 = 3;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
