@@ -82,8 +82,10 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     let (rules, until) = (world.rules, world.until);
     let known = Record::load(id)?;
     let done = known.as_ref().map_or(i64::MAX, |record| record.history.done);
-    // What was found of slots that are forgotten stays.
-    let from = dirty.map_or(done, |dirty| dirty.from.min(done)).max(world.store.totals.evaluable(rules));
+    // What was found of slots that are forgotten stays. Nothing is kept for longer than this; an event that tells of a time long
+    // ago (a maintenance that began in 1970) must not make it look there.
+    let kept = until - rules.restate - 3 * rules.day;
+    let from = dirty.map_or(done, |dirty| dirty.from.min(done)).max(world.store.totals.evaluable(rules)).max(kept);
     let mut record = known.unwrap_or_default();
     let covering: Vec<Maintenance> = world
         .maintenance

@@ -122,6 +122,16 @@ fn maintenance_that_is_declared_after_the_fact_restates_the_windows_and_flags_th
 }
 
 #[test]
+fn an_event_that_tells_of_a_time_long_ago_does_not_make_the_plugin_look_there() {
+    let mut weir = Weir::new("{}");
+    weir.process(spans(&[Span::new("shop", at(10, 0, 0), 1, false)]));
+    weir.process(logs(&[maintenance(at(10, 0, 1), "shop", 1, 2 * SECOND)]));
+    // Since 1970 there were 177 million slots: looking at them all would not end.
+    weir.advance(at(11, 0, 0));
+    assert_eq!(weir.rows("kpi_daily").len(), 1);
+}
+
+#[test]
 fn a_malformed_event_is_counted_and_flagged_and_stops_nothing() {
     let mut told = life("inc-1");
     told.insert(0, (at(10, 0, 0), "shop", "itops.incident.detected", vec![("itops.incident.severity", text("sev1"))]));
