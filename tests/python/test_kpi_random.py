@@ -35,6 +35,14 @@ def random_day(dice):
         for slot in spell(1, 150):
             if not (flaky and dice.random() < 0.2):
                 slots[slot] = (100, round(100 * share))
+    for _ in range(dice.randrange(2, 6)):
+        at = spell(1, 2).start
+        # Failures as long, and as far from each other, as is just enough for something, or just not.
+        for _ in range(dice.randrange(2, 6)):
+            length, share = dice.choice([1, 2, 5, 6, 7, 29, 30, 31]), dice.choice([100, 100, 20])
+            for slot in range(at, min(at + length, len(slots) - 180)):
+                slots[slot] = (100, share)
+            at += length + dice.choice([1, 2, 2, 3, 4, 29, 30, 31])
     for _ in range(dice.randrange(0, 3)):
         for slot in spell(6, 120):
             slots[slot] = None
