@@ -14,9 +14,8 @@ import kpi_reference
 from golden import DAY_S, MIDNIGHT_NS, SECOND_NS, SLOT_S
 from reading import rows
 from running import Weir
-from sending import attributes, event
+from sending import attributes, event, post
 from test_kpi import PLUGIN, SEED
-from sending import post
 
 SEEDS = range(SEED, SEED + int(os.environ.get("WEIR_KPI_SEEDS", "3")))
 SERVICES = ["cart", "pay", "shop"]
@@ -36,10 +35,18 @@ def random_day(dice):
         for slot in spell(1, 150):
             if not (flaky and dice.random() < 0.2):
                 slots[slot] = (100, round(100 * share))
+    for _ in range(dice.randrange(2, 6)):
+        at = spell(1, 2).start
+        # Failures as long, and as far from each other, as is just enough for something, or just not.
+        for _ in range(dice.randrange(2, 6)):
+            length, share = dice.choice([1, 2, 5, 6, 7, 29, 30, 31]), dice.choice([100, 100, 20])
+            for slot in range(at, min(at + length, len(slots) - 180)):
+                slots[slot] = (100, share)
+            at += length + dice.choice([1, 2, 2, 3, 4, 29, 30, 31])
     for _ in range(dice.randrange(0, 3)):
         for slot in spell(6, 120):
             slots[slot] = None
-    # A silence is one, or none: what is shorter than 30 s is left to traffic, and here there is none such.
+    # No slot stands alone in a silence, so that there is no shorter one beside it.
     for slot in range(1, len(slots) - 1):
         if slots[slot] is not None and slots[slot - 1] is None and slots[slot + 1] is None:
             slots[slot] = None
@@ -91,6 +98,14 @@ def requests_of(dice, days):
     requests += dice.sample(requests, len(requests) // 10)
     dice.shuffle(requests)
     return requests
+
+
+def test_the_second_implementation_says_of_the_known_day_what_is_known():
+    slots = [(100, int(bad)) if bad >= 0 else None for bad in golden.failing()]
+    day, incidents = kpi_reference.kpis(slots, [(golden.at(20), golden.at(20, 30))])
+    stated = {"ast_s": 84_600, "up_s": 82_710, "down_s": 1_290, "unknown_s": 600, "bad": 14_100, "mtbf_s": 41_355}
+    assert {key: day[key] for key in stated} == stated
+    assert (day["incidents"], day["ttd_sum_s"], day["ttr_sum_s"], len(incidents)) == (2, 360, 1_980, 3)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

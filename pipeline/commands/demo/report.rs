@@ -144,8 +144,8 @@ fn incidents(to: &Path) -> Result<()> {
     incidents.sort_by_key(|incident| (incident.time("opened_at"), incident.text("incident_id")));
     println!("\nIncidents, those found in the signals (sig-…) and those that people told of");
     println!(
-        "  {:<20} {:<9} {:<4} {:<8} {:<6} {:<8} {:<9} {:<8} {:<7} {}",
-        "incident", "service", "", "status", "begins", "detected", "mitigated", "resolved", "by", "cause"
+        "  {:<20} {:<9} {:<4} {:<8} {:<6} {:<8} {:<9} {:<8} {:<7} cause",
+        "incident", "service", "sev", "status", "begins", "detected", "mitigated", "resolved", "by"
     );
     for incident in incidents {
         let status = if incident.is("planned") { "planned" } else { incident.text("status") };
