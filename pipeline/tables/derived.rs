@@ -10,13 +10,14 @@ use arrow_array::{
 use arrow_schema::{FieldRef, SchemaRef};
 
 use super::rows::{conform, record_batch};
+use super::times::{in_memory, schema_in_memory, whole_microseconds};
 use super::{Layout, Table, Tables, Upsert};
 use crate::{Error, Result, Signal};
 
 impl Tables {
     /// Rows of a derived table: the columns that the plugin declared, in their order, and where they came from.
     ///
-    /// `plugin` is its name and version. `revision`, where the table has it, is 0: the writer counts on.
+    /// Times lose what is below a microsecond: their files have no more, see [`Table::file_schema`]. `plugin` is its name and version. `revision`, where the table has it, is 0: the writer counts on.
     ///
     /// # Errors
     ///
@@ -42,10 +43,12 @@ impl Tables {
             if column.len() != rows {
                 return Err(wrong(format!("column `{}` has {} rows, others {rows}", field.name(), column.len())));
             }
-            let array = conform(column, field.data_type());
+            let array = conform(column, field.data_type()).and_then(|array| whole_microseconds(&array));
             arrays.push(array.map_err(|error| wrong(format!("column `{}`: {error}", field.name())))?);
         }
-        arrays.push(Arc::new(TimestampNanosecondArray::from_value(computed_at_ns, rows).with_timezone("UTC")));
+        let computed_at: ArrayRef =
+            Arc::new(TimestampNanosecondArray::from_value(computed_at_ns, rows).with_timezone("UTC"));
+        arrays.push(whole_microseconds(&computed_at)?);
         arrays.push(repeated(plugin, rows)?);
         arrays.push(repeated(config_hash, rows)?);
         if found.upsert.is_some() {
@@ -75,6 +78,7 @@ impl Table {
     ///
     /// `Data` where the columns are not those of such a table.
     pub fn was_upsert(name: &str, schema: SchemaRef, key: &[String]) -> Result<Self> {
+        let schema = schema_in_memory(&schema);
         let at = |column: &str| {
             let missing =
                 |_| Error::data(format!("a file of table `{name}`, which is upsert, has no column `{column}`"));
@@ -102,6 +106,7 @@ impl Table {
     ///
     /// `Data` where a column had another type when the file was written.
     pub fn restored(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let rows = &in_memory(rows)?;
         let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
             None => Ok(new_null_array(field.data_type(), rows.num_rows())),
             Some(column) => conform(column, field.data_type()).map_err(|error| {

@@ -15,9 +15,11 @@ pub(crate) mod sample;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub use plugin::{DerivedTable, Mode, PluginColumn};
 pub use schema::{DESCRIPTION, is_json};
+pub(crate) use times::{as_in, in_memory};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::record::hex;
 use crate::files::{self, Files, failed};
-use crate::tables::{DESCRIPTION, Table, is_json};
+use crate::tables::{DESCRIPTION, Table, as_in, is_json};
 use crate::{Error, Result};
 
 /// How the files of a table are encoded.
@@ -48,7 +48,7 @@ impl Encoder {
         if sorted {
             builder = builder.set_sorting_columns(sorting(table));
         }
-        Ok(Self { schema: Arc::clone(&table.schema), properties: builder.build() })
+        Ok(Self { schema: table.file_schema(), properties: builder.build() })
     }
 }
 
@@ -60,7 +60,7 @@ fn documentation(table: &Table) -> Vec<KeyValue> {
             entries.push(KeyValue::new(format!("weir.column.{}", field.name()), description.clone()));
         }
     }
-    let schema = Schema::new(table.schema.fields().iter().map(plain).collect::<Vec<_>>());
+    let schema = Schema::new(table.file_schema().fields().iter().map(plain).collect::<Vec<_>>());
     entries.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema)));
     entries
 }
@@ -119,6 +119,7 @@ fn sorting(table: &Table) -> Option<Vec<SortingColumn>> {
 pub(super) struct OpenFile {
     path: PathBuf,
     writer: ArrowWriter<Sink>,
+    schema: SchemaRef,
     finished: bool,
     pub(super) rows: u64,
 }
@@ -152,7 +153,7 @@ impl OpenFile {
         let sink = Sink { file, held: Vec::new(), written: 0, digest: Sha256::new() };
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&encoder.schema), options)
             .map_err(|error| Error::bug(format!("{}: {error}", path.display())))?;
-        Ok(Self { path: path.to_owned(), writer, finished: false, rows: 0 })
+        Ok(Self { path: path.to_owned(), writer, schema: Arc::clone(&encoder.schema), finished: false, rows: 0 })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -176,6 +177,7 @@ impl OpenFile {
 
     /// Encodes rows as a row group (several, if they are more than one may have), into memory.
     pub(super) fn encode(&mut self, rows: &RecordBatch) -> Result<()> {
+        let rows = &as_in(rows, &self.schema)?;
         let result = self.writer.write(rows).and_then(|()| self.writer.flush());
         let result = result.and_then(|()| self.writer.sync().map_err(Into::into));
         result.map_err(|error| Error::bug(format!("{}: rows cannot be encoded: {error}", self.path.display())))?;

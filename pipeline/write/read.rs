@@ -1,6 +1,6 @@
 //! Reads tables of a local folder back, as any reader of Parquet would: what the demo prints is what is in the files.
 
-use crate::tables::Table;
+use crate::tables::{Table, in_memory};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -23,7 +23,7 @@ pub fn read(folder: &Path, table: &str, columns: &[&str]) -> Result<Vec<RecordBa
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         for batch in builder.with_projection(mask).build().map_err(|error| failed(&error))? {
-            batches.push(batch.map_err(|error| failed(&error))?);
+            batches.push(in_memory(&batch.map_err(|error| failed(&error))?)?);
         }
     }
     Ok(batches)

@@ -57,7 +57,7 @@ fn upserts() -> Arc<Tables> {
     Arc::new(Tables::new(TableOptions { derived, ..TableOptions::default() }).unwrap())
 }
 
-/// Rows at a time, computed then.
+/// Rows at a time, computed so many microseconds after 1970.
 fn batch(time: i64, computed_at: i64, rows: &[Given]) -> RecordBatch {
     let times = Int64Array::from_value(time, rows.len());
     let columns: Vec<ArrayRef> = vec![
@@ -66,7 +66,7 @@ fn batch(time: i64, computed_at: i64, rows: &[Given]) -> RecordBatch {
         Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.1))),
         Arc::new(Float64Array::from_iter(rows.iter().map(|row| Some(row.2)))),
     ];
-    upserts().derived("daily", &columns, computed_at, "kpi 1.0.0", "abc").unwrap()
+    upserts().derived("daily", &columns, computed_at.saturating_mul(1_000), "kpi 1.0.0", "abc").unwrap()
 }
 
 fn begin(options: WriteOptions) -> Writer {
@@ -82,6 +82,7 @@ fn put(writer: &Writer, order: u64, rows: &[Given]) {
 fn rows_of(batches: &[RecordBatch]) -> Vec<Found> {
     let mut rows = Vec::new();
     for batch in batches {
+        let batch = &crate::tables::in_memory(batch).unwrap();
         let texts = batch.column_by_name("service").unwrap().as_string::<i32>();
         let number = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>();
         let (codes, revisions) = (number("code"), number("revision"));
@@ -106,7 +107,7 @@ fn daily(place: &Place) -> Vec<Found> {
 fn computed_at(place: &Place) -> Vec<i64> {
     let batches = read(&place.to(), "daily", &["computed_at"]).unwrap();
     let times = |batch: &RecordBatch| batch.column(0).as_primitive::<TimestampNanosecondType>().values().to_vec();
-    batches.iter().flat_map(times).collect()
+    batches.iter().flat_map(times).map(|time| time / 1_000).collect()
 }
 
 const FILE: &str = "daily/day=2026-01-01/weir.parquet";
