@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use weir::Signal;
 use weir::files::Random;
 
@@ -233,7 +233,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// Kills the program so many times; with what was sent.
 fn killed(cycles: u64, durability: &str) -> (Bench, u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let now = weir::watch::clock::now_ns().cast_unsigned();
     let seed = number("WEIR_SEED").unwrap_or(now);
     println!("WEIR_SEED={seed} replays the plan");
     let mut bench = Bench::new(seed, durability);

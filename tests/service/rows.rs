@@ -1,7 +1,9 @@
 //! Reads tables into plain rows, which are compared without regard to their order.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow_array::types::{
+    Float64Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampNanosecondType, UInt32Type, UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
@@ -254,6 +256,10 @@ fn cell(name: &str, column: &ArrayRef, row: usize) -> Cell {
         DataType::FixedSizeBinary(_) => Cell::Bytes(column.as_fixed_size_binary().value(row).to_owned()),
         DataType::Timestamp(TimeUnit::Nanosecond, Some(zone)) if &**zone == "UTC" => {
             Cell::Time(column.as_primitive::<TimestampNanosecondType>().value(row))
+        }
+        // The tables of plugins.
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => {
+            Cell::Time(column.as_primitive::<TimestampMicrosecondType>().value(row) * 1_000)
         }
         DataType::Dictionary(..) => {
             let dictionary = column.as_dictionary::<Int32Type>();

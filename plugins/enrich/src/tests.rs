@@ -17,7 +17,7 @@ fn enrich(config: &Value, batch: TestBatch) -> Tested {
 }
 
 fn mistake(config: &Value) -> String {
-    Plugin::<Enrich>::configure(&config.to_string()).err().expect("a mistake").to_string()
+    Plugin::<Enrich>::configure(&config.to_string()).expect_err("a mistake").to_string()
 }
 
 #[test]

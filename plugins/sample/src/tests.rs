@@ -24,7 +24,7 @@ fn sample(config: &str, batch: TestBatch) -> Tested {
 }
 
 fn mistake(config: &str) -> String {
-    Plugin::<Sample>::configure(config).err().expect("a mistake").to_string()
+    Plugin::<Sample>::configure(config).expect_err("a mistake").to_string()
 }
 
 #[test]

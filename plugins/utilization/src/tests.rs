@@ -372,7 +372,7 @@ fn more_instances_than_allowed_are_counted() {
 
 #[test]
 fn mistakes_name_their_key() {
-    let mistake = |config: &str| Plugin::<Measure>::configure(config).err().expect("a mistake").to_string();
+    let mistake = |config: &str| Plugin::<Measure>::configure(config).expect_err("a mistake").to_string();
     let metric =
         |fields: &str| mistake(&format!(r#"{{ "metrics": [{{ "metric": "a", "resource": "b", {fields} }}] }}"#));
     assert!(metric(r#""role": "usage""#).starts_with("metrics[0].role: unknown variant `usage`, expected one of"));
