@@ -28,7 +28,7 @@ def plain_table(table):
 
 
 def plain(array):
-    """The array without extension types, and with times as the 64-bit integers that they are."""
+    """The array without extension types, and with times as nanoseconds since 1970, whatever the file has."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     kind = array.type
@@ -37,7 +37,7 @@ def plain(array):
     if pa.types.is_dictionary(kind):
         return array.dictionary_decode() if not is_extension(kind.value_type) else plain(array.dictionary_decode())
     if pa.types.is_timestamp(kind):
-        return array.cast(pa.int64())
+        return array.cast(pa.timestamp("ns", kind.tz)).cast(pa.int64())
     if pa.types.is_list(kind):
         # `flatten` takes the offsets of a slice and its nulls into account; the offsets begin anew.
         lengths = array.value_lengths().fill_null(0).to_pylist()
