@@ -167,7 +167,7 @@ impl Table {
 /// The Arrow type of a promoted column.
 fn promoted_type(column_type: ColumnType) -> DataType {
     match column_type {
-        ColumnType::Text => DataType::Utf8,
+        ColumnType::Text => schema::dictionary_type(),
         ColumnType::Int32 => DataType::Int32,
         ColumnType::Int64 => DataType::Int64,
         ColumnType::Double => DataType::Float64,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder, StringBuilder};
+use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder};
 use arrow_array::types::{Float64Type, Int32Type, Int64Type};
 use arrow_array::{ArrayRef, ArrowPrimitiveType, DictionaryArray, Int32Array, StringArray, new_null_array};
 use hashbrown::HashMap;
 
 use super::json::{Objects, TextColumn, entries_of};
 use super::promoted_type;
-use crate::batch::{Any, Attributes, Shared};
+use crate::batch::{Any, Attributes, Shared, Texts};
 use crate::config::{ColumnType, Promoted};
 use crate::{Error, Result};
 
@@ -109,14 +109,7 @@ impl<'a> Promotion<'a> {
         let values = (0..rows).map(|row| self.value(promoted, row));
         let int = |value| if let Some(Any::Int(int)) = value { Some(int) } else { None };
         match column_type {
-            ColumnType::Text => {
-                let mut column = StringBuilder::with_capacity(rows, rows * 16);
-                values.for_each(|value| match value {
-                    Some(Any::Text(text)) => column.append_value(text),
-                    _ => column.append_null(),
-                });
-                Arc::new(column.finish())
-            }
+            ColumnType::Text => dictionary(values),
             ColumnType::Int32 => {
                 numbers::<Int32Type>(values.map(|value| int(value).and_then(|int| i32::try_from(int).ok())))
             }
@@ -198,6 +191,14 @@ impl<'a> Promotion<'a> {
         DictionaryArray::try_new(Int32Array::from(keys), Arc::new(texts.finish(None)?))
             .map_err(|error| Error::bug(format!("column `resource_attributes`: {error}")))
     }
+}
+
+/// Text of few or many different values: what repeats is copied, put in order and encoded once.
+fn dictionary<'a>(values: impl Iterator<Item = Option<Any<'a>>>) -> ArrayRef {
+    let mut texts = Texts::default();
+    let text = |value| if let Some(Any::Text(text)) = value { Some(text) } else { None };
+    let keys: Int32Array = values.map(|value| text(value).map(|text| texts.intern(text.as_bytes()) as i32)).collect();
+    Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from_iter_values(texts.iter()))))
 }
 
 fn numbers<T: ArrowPrimitiveType>(values: impl Iterator<Item = Option<T::Native>>) -> ArrayRef {

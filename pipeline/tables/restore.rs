@@ -86,8 +86,11 @@ impl Stored<'_> {
     fn attributes(&self, texts: &StringArray) -> Result<Attributes> {
         let promoted = self.promote.iter().map(|promoted| {
             let column = self.rows.column_by_name(&promoted.column);
-            let conformed =
-                column.map(|column| conform(column, &super::promoted_type(promoted.column_type))).transpose();
+            let data_type = match promoted.column_type {
+                ColumnType::Text => DataType::Utf8,
+                other => super::promoted_type(other),
+            };
+            let conformed = column.map(|column| conform(column, &data_type)).transpose();
             Ok((promoted, conformed.map_err(|error| Error::data(error.message()))?))
         });
         let promoted: Vec<(&Promoted, Option<ArrayRef>)> = promoted.collect::<Result<_>>()?;

@@ -5,16 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int32Type;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
+use super::dictionary::{self, Compressor};
 use super::record::hex;
 use crate::files::{self, Files, failed};
 use crate::tables::{DESCRIPTION, Table, as_in, is_json};
@@ -25,6 +29,8 @@ use crate::{Error, Result};
 pub(super) struct Encoder {
     schema: SchemaRef,
     properties: WriterProperties,
+    compression: Compression,
+    row_group_rows: usize,
 }
 
 impl Encoder {
@@ -40,7 +46,6 @@ impl Encoder {
         let mut builder = WriterProperties::builder()
             .set_compression(compression)
             .set_created_by(concat!("weir version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_max_row_group_row_count(Some(row_group_rows.max(1)))
             .set_key_value_metadata(Some(documentation(table)));
         for field in table.schema.fields() {
             builder = column(builder, vec![field.name().clone()], field);
@@ -48,7 +53,8 @@ impl Encoder {
         if sorted {
             builder = builder.set_sorting_columns(sorting(table));
         }
-        Ok(Self { schema: table.file_schema(), properties: builder.build() })
+        let row_group_rows = row_group_rows.max(1);
+        Ok(Self { schema: table.file_schema(), properties: builder.build(), compression, row_group_rows })
     }
 }
 
@@ -97,7 +103,7 @@ fn column(builder: WriterPropertiesBuilder, path: Vec<String>, field: &Field) ->
         DataType::FixedSizeBinary(_) => builder.set_column_dictionary_enabled(leaf(), false),
         DataType::Utf8 if is_json(field) => builder
             .set_column_dictionary_enabled(leaf(), false)
-            .set_column_statistics_enabled(leaf(), EnabledStatistics::Chunk),
+            .set_column_statistics_enabled(leaf(), EnabledStatistics::None),
         _ => builder,
     }
 }
@@ -118,7 +124,10 @@ fn sorting(table: &Table) -> Option<Vec<SortingColumn>> {
 /// so that a disk that is full for a while costs neither a row nor the file.
 pub(super) struct OpenFile {
     path: PathBuf,
-    writer: ArrowWriter<Sink>,
+    writer: SerializedFileWriter<Sink>,
+    columns: ArrowRowGroupWriterFactory,
+    compressor: Compressor,
+    row_group_rows: usize,
     schema: SchemaRef,
     finished: bool,
     pub(super) rows: u64,
@@ -152,8 +161,19 @@ impl OpenFile {
             .with_skip_arrow_metadata(true);
         let sink = Sink { file, held: Vec::new(), written: 0, digest: Sha256::new() };
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&encoder.schema), options)
-            .map_err(|error| Error::bug(format!("{}: {error}", path.display())))?;
-        Ok(Self { path: path.to_owned(), writer, schema: Arc::clone(&encoder.schema), finished: false, rows: 0 })
+            .and_then(ArrowWriter::into_serialized_writer);
+        let bug = |error| Error::bug(format!("{}: {error}", path.display()));
+        let (writer, columns) = writer.map_err(bug)?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            columns,
+            compressor: Compressor::new(encoder.compression).map_err(bug)?,
+            row_group_rows: encoder.row_group_rows,
+            schema: Arc::clone(&encoder.schema),
+            finished: false,
+            rows: 0,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -178,11 +198,42 @@ impl OpenFile {
     /// Encodes rows as a row group (several, if they are more than one may have), into memory.
     pub(super) fn encode(&mut self, rows: &RecordBatch) -> Result<()> {
         let rows = &as_in(rows, &self.schema)?;
-        let result = self.writer.write(rows).and_then(|()| self.writer.flush());
-        let result = result.and_then(|()| self.writer.sync().map_err(Into::into));
-        result.map_err(|error| Error::bug(format!("{}: rows cannot be encoded: {error}", self.path.display())))?;
+        let path = self.path.clone();
+        let bug = |error| Error::bug(format!("{}: rows cannot be encoded: {error}", path.display()));
+        for from in (0..rows.num_rows()).step_by(self.row_group_rows) {
+            let length = self.row_group_rows.min(rows.num_rows() - from);
+            self.row_group(&rows.slice(from, length)).map_err(bug)?;
+        }
+        self.writer.flush().map_err(|error| bug(error.into()))?;
         self.rows += rows.num_rows() as u64;
         Ok(())
+    }
+
+    fn row_group(&mut self, rows: &RecordBatch) -> parquet::errors::Result<()> {
+        let mut leaves = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?.into_iter();
+        let mut descriptions = self.writer.schema_descr().columns().to_vec().into_iter();
+        let mut group = self.writer.next_row_group()?;
+        for (field, array) in self.schema.fields().iter().zip(rows.columns()) {
+            let own = match (array.as_dictionary_opt::<Int32Type>(), descriptions.as_slice().first()) {
+                (Some(texts), Some(description)) => {
+                    dictionary::chunk(texts, description, !is_json(field), &mut self.compressor)?
+                }
+                _ => None,
+            };
+            if let Some((bytes, close)) = own {
+                group.append_column(&bytes, close)?;
+                (leaves.next(), descriptions.next());
+                continue;
+            }
+            for leaf in compute_leaves(field, array)? {
+                descriptions.next();
+                if let Some(mut column) = leaves.next() {
+                    column.write(&leaf)?;
+                    column.close()?.append_to_row_group(&mut group)?;
+                }
+            }
+        }
+        group.close().map(drop)
     }
 
     /// Brings to the disk what is held. After an error all of it is still held, to be written at the same place again.
@@ -208,7 +259,7 @@ impl OpenFile {
         if !self.finished {
             let result = self.writer.finish();
             result.map_err(|error| Error::bug(format!("{}: no footer: {error}", self.path.display())))?;
-            self.writer.sync().map_err(|error| Error::bug(format!("{}: no footer: {error}", self.path.display())))?;
+            self.writer.flush().map_err(|error| Error::bug(format!("{}: no footer: {error}", self.path.display())))?;
             self.finished = true;
         }
         self.drain()

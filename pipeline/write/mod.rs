@@ -4,6 +4,7 @@
 //! folder, by one PUT in an object store.
 
 mod destination;
+mod dictionary;
 mod discard;
 mod encode;
 mod epoch;
