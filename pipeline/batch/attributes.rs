@@ -156,23 +156,35 @@ impl Attributes {
 
     // Building: push entries, then end the row.
 
+    /// The key that is likely to come next: the same keys come in the same order in most rows.
+    #[inline]
+    fn guess(&self) -> u32 {
+        self.entries.last().and_then(|last| self.follow.get(last.key as usize).copied()).unwrap_or(0)
+    }
+
+    /// Whether this is the key that is likely to come next.
+    #[inline]
+    pub(crate) fn expects(&self, key: &[u8]) -> bool {
+        let guess = self.guess();
+        (guess as usize) < self.keys.len() && self.keys.bytes_of(guess) == key
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: Value) {
-        // The same keys come in the same order in most rows, so the key that followed this one last time is tried first.
-        let last = self.entries.last().map(|last| last.key as usize);
-        let guess = last.and_then(|last| self.follow.get(last).copied()).unwrap_or(0);
-        let key = if (guess as usize) < self.keys.len() && self.keys.bytes_of(guess) == key {
-            guess
-        } else {
-            let key = self.keys.intern(key);
-            if let Some(last) = last {
-                if self.follow.len() <= last {
-                    self.follow.resize(last + 1, 0);
-                }
-                self.follow[last] = key;
-            }
-            key
-        };
+        let key = if self.expects(key) { self.guess() } else { self.unexpected(key) };
         self.entries.push(Entry { key, value });
+    }
+
+    fn unexpected(&mut self, key: &[u8]) -> u32 {
+        let key = self.keys.intern(key);
+        if let Some(last) = self.entries.last() {
+            let last = last.key as usize;
+            if self.follow.len() <= last {
+                self.follow.resize(last + 1, 0);
+            }
+            self.follow[last] = key;
+        }
+        key
     }
 
     /// Ends a row that may be the same as one of the last few; the number of the row that has these entries.

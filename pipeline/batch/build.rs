@@ -40,49 +40,73 @@ fn none_yet() -> NullBufferBuilder {
 pub(crate) struct Numbers<T: ArrowPrimitiveType> {
     values: Vec<T::Native>,
     valid: NullBufferBuilder,
+    /// Rows without a value at the end that are only counted yet: many columns have nothing else.
+    missing: usize,
     kept: usize,
 }
 
 impl<T: ArrowPrimitiveType> Default for Numbers<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), valid: none_yet(), kept: 0 }
+        Self { values: Vec::new(), valid: none_yet(), missing: 0, kept: 0 }
     }
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
+    #[inline]
     pub(crate) fn push(&mut self, value: T::Native) {
+        self.settle();
         self.values.push(value);
         self.valid.append_non_null();
     }
 
+    #[inline]
     pub(crate) fn push_option(&mut self, value: Option<T::Native>) {
-        self.values.push(value.unwrap_or_default());
-        self.valid.append(value.is_some());
+        match value {
+            Some(value) => self.push(value),
+            None => self.missing += 1,
+        }
+    }
+
+    #[inline]
+    fn settle(&mut self) {
+        if self.missing > 0 {
+            self.add_missing();
+        }
+    }
+
+    fn add_missing(&mut self) {
+        let missing = std::mem::take(&mut self.missing);
+        self.values.resize(self.values.len() + missing, T::Native::default());
+        self.valid.append_n_nulls(missing);
     }
 
     /// Gives every row up to `rows` that has no value yet this one.
     pub(crate) fn fill(&mut self, rows: usize, value: T::Native) {
+        self.settle();
         self.valid.append_n_non_nulls(rows.saturating_sub(self.values.len()));
         self.values.resize(rows, value);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.values.len()
+        self.values.len() + self.missing
     }
 }
 
 impl<T: ArrowPrimitiveType + std::fmt::Debug> Part for Numbers<T> {
     fn commit(&mut self) -> usize {
+        self.settle();
         self.kept = self.values.len();
         self.kept * size_of::<T::Native>()
     }
 
     fn rollback(&mut self) {
+        self.missing = 0;
         self.values.truncate(self.kept);
         self.valid.truncate(self.kept);
     }
 
     fn finish(&mut self) -> Column {
+        self.settle();
         self.kept = 0;
         let array = PrimitiveArray::<T>::new(ScalarBuffer::from(harvest(&mut self.values)), self.valid.finish());
         Column::Array(if T::DATA_TYPE == TimestampNanosecondType::DATA_TYPE {
@@ -168,7 +192,11 @@ impl<const WIDTH: usize> Ids<WIDTH> {
                 false
             }
         };
-        self.valid.append(valid);
+        if valid {
+            self.valid.append_non_null();
+        } else {
+            self.valid.append_null();
+        }
         valid
     }
 }

@@ -1,6 +1,6 @@
 //! What the signals have in common: attributes and values, resources, scopes.
 
-use super::wire::{Field, Read, Wire, refuse};
+use super::wire::{Field, Read, Wire, is_utf8, refuse};
 use super::{ROWS_MAX, VALUE_DEPTH_MAX};
 use crate::batch::build::{Dictionary, NO_KEY, Numbers, Part, SharedPart};
 use crate::batch::{Any, Attributes, Tag, Value};
@@ -165,7 +165,60 @@ fn packed_value(arena: &mut Vec<u8>, read: impl FnOnce(&mut Vec<u8>, &mut Slot) 
 const KEY_VALUE: &str = "KeyValue";
 
 /// Reads a `KeyValue` as an attribute of the row that is being built.
-pub(super) fn attribute(mut wire: Wire<'_>, into: &mut Attributes) -> Read<()> {
+#[inline]
+pub(super) fn attribute(wire: Wire<'_>, into: &mut Attributes) -> Read<()> {
+    if plain_attribute(wire.rest(), into).is_some() { Ok(()) } else { any_attribute(wire, into) }
+}
+
+/// The form that nearly all attributes have: the key, then the value, each once, a scalar or text, and no other field.
+/// Leaves everything as it was if the attribute has another form, or something is wrong with it.
+#[inline]
+fn plain_attribute(entry: &[u8], into: &mut Attributes) -> Option<()> {
+    let (key, rest) = short_field(entry, 0x0a)?;
+    let (value, rest) = short_field(rest, 0x12)?;
+    if !rest.is_empty() || !(into.expects(key) || is_utf8(key)) {
+        return None;
+    }
+    let value = match *value.first()? {
+        0x0a => {
+            let (text, rest) = short_field(value, 0x0a)?;
+            if !rest.is_empty() || !is_utf8(text) {
+                return None;
+            }
+            let start = into.arena.len();
+            into.arena.extend_from_slice(text);
+            Value::long(Tag::Text, start, text.len())
+        }
+        0x10 if value.len() == 2 && value[1] <= 1 => Value::bool(value[1] == 1),
+        0x18 if value.len() <= 10 => {
+            let (last, others) = value[1..].split_last()?;
+            if *last >= 0x80 || others.iter().any(|&byte| byte < 0x80) {
+                return None;
+            }
+            let bits = value[1..].iter().rev().fold(0, |bits: u64, byte| bits << 7 | u64::from(byte & 0x7f));
+            Value::int(bits.cast_signed())
+        }
+        0x21 => Value { tag: Tag::Double, bits: u64::from_le_bytes(*value[1..].as_array()?) },
+        _ => return None,
+    };
+    into.push(key, value);
+    Some(())
+}
+
+/// The content of a field that begins with this byte and is at most 16,383 bytes long, and what comes after it.
+#[inline]
+fn short_field(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    match *bytes {
+        [first, length, ref rest @ ..] if first == tag && length < 0x80 => rest.split_at_checked(usize::from(length)),
+        [first, low, high, ref rest @ ..] if first == tag && high < 0x80 => {
+            rest.split_at_checked(usize::from(low & 0x7f) | usize::from(high) << 7)
+        }
+        _ => None,
+    }
+}
+
+/// Reads a `KeyValue` in any form.
+fn any_attribute(mut wire: Wire<'_>, into: &mut Attributes) -> Read<()> {
     let mut key = &b""[..];
     let mut slot = Slot::at_end_of(&into.arena);
     while let Some(field) = wire.next(KEY_VALUE)? {

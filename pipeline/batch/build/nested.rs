@@ -16,23 +16,42 @@ pub(crate) struct Lists<T: ArrowPrimitiveType> {
     pub(crate) values: Vec<T::Native>,
     ends: Vec<i32>,
     valid: NullBufferBuilder,
+    /// Rows without a list at the end that are only counted yet.
+    missing: usize,
     kept: usize,
 }
 
 impl<T: ArrowPrimitiveType> Default for Lists<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), ends: Vec::new(), valid: none_yet(), kept: 0 }
+        Self { values: Vec::new(), ends: Vec::new(), valid: none_yet(), missing: 0, kept: 0 }
     }
 }
 
 impl<T: ArrowPrimitiveType> Lists<T> {
     /// Ends a row, whose values are those that were added since the last one.
+    #[inline]
     pub(crate) fn end_row(&mut self, valid: bool) {
-        self.ends.push(self.values.len() as i32);
+        let end = self.values.len() as i32;
+        if !valid && self.ends.last().copied().unwrap_or(0) == end {
+            self.missing += 1;
+            return;
+        }
+        self.settle();
+        self.ends.push(end);
         self.valid.append(valid);
     }
 
+    /// Adds the rows that were only counted: no values were added after the last of `ends` while they came.
+    fn settle(&mut self) {
+        if self.missing > 0 {
+            let missing = std::mem::take(&mut self.missing);
+            self.ends.resize(self.ends.len() + missing, self.ends.last().copied().unwrap_or(0));
+            self.valid.append_n_nulls(missing);
+        }
+    }
+
     fn take_ends(&mut self) -> (OffsetBuffer<i32>, Option<arrow_buffer::NullBuffer>) {
+        self.settle();
         self.kept = 0;
         (offsets(&harvest(&mut self.ends)), self.valid.finish())
     }
@@ -40,11 +59,13 @@ impl<T: ArrowPrimitiveType> Lists<T> {
 
 impl<T: ArrowPrimitiveType + std::fmt::Debug> Part for Lists<T> {
     fn commit(&mut self) -> usize {
+        self.settle();
         self.kept = self.ends.len();
         self.ends.len() * 4 + self.values.len() * size_of::<T::Native>()
     }
 
     fn rollback(&mut self) {
+        self.missing = 0;
         self.ends.truncate(self.kept);
         self.valid.truncate(self.kept);
         self.values.truncate(self.ends.last().map_or(0, |&end| end as usize));
