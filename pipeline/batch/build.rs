@@ -10,7 +10,7 @@ use arrow_array::types::{ArrowPrimitiveType, TimestampNanosecondType};
 use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, PrimitiveArray, StringArray,
 };
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use std::mem::take;
 use std::sync::Arc;
@@ -267,9 +267,7 @@ impl Part for Dictionary {
         self.kept = (0, 0);
         self.last = 0;
         let mut keys = harvest(&mut self.keys);
-        let mut valid = NullBufferBuilder::new(keys.len());
-        keys.iter().for_each(|&key| valid.append(key >= 0));
-        let valid = valid.finish();
+        let valid = keys.contains(&NO_KEY).then(|| keys.iter().map(|&key| key != NO_KEY).collect::<NullBuffer>());
         if valid.is_some() {
             keys.iter_mut().for_each(|key| *key = (*key).max(0));
         }
