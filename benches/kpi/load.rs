@@ -50,7 +50,9 @@ impl Kind {
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Spans => "SERVER spans of 8 attributes, 10,000 a second, 1 in 1,000 an error; 300 s of event time",
-            Self::Histograms => "points of http.server.request.duration, 122,880 series, each every 10 s; 300 s of event time",
+            Self::Histograms => {
+                "points of http.server.request.duration, 122,880 series, each every 10 s; 300 s of event time"
+            }
             Self::Resources => "points of system.memory.usage, a host a service, 4 series each; 60 batches",
         }
     }
@@ -120,9 +122,9 @@ impl Load {
         let rows = number * ROWS..(number + 1) * ROWS;
         // A request that ends now began up to a second ago.
         let early = |numbers: &mut Numbers| (numbers.next() % 1_000_000_000) as i64;
-        let times = rows.clone().map(|row| {
-            self.time_of_row(row) - if self.kind == Kind::Spans { early(&mut numbers) } else { 0 }
-        });
+        let times = rows
+            .clone()
+            .map(|row| self.time_of_row(row) - if self.kind == Kind::Spans { early(&mut numbers) } else { 0 });
         let times: Int64Array = times.collect();
         batch.write("time", &(Arc::new(times) as ArrayRef))?;
         match self.kind {
@@ -169,9 +171,7 @@ fn spans(number: usize, services: usize) -> Vec<u8> {
     let mut of: Vec<usize> = (0..ROWS).map(|_| numbers.next() as usize % services).collect();
     of.sort_unstable();
     let groups = of.chunk_by(|one, other| one == other);
-    let resource_spans = groups.map(|rows| {
-        request_of(rows[0], rows.iter().map(|_| span(&mut numbers)).collect())
-    });
+    let resource_spans = groups.map(|rows| request_of(rows[0], rows.iter().map(|_| span(&mut numbers)).collect()));
     ExportTraceServiceRequest { resource_spans: resource_spans.collect() }.encode_to_vec()
 }
 

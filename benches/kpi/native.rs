@@ -34,7 +34,8 @@ impl Counted {
         let mut of_keys: HashMap<[i32; 3], u32> = HashMap::new();
         let services = &mut self.services;
         let mut service_of = |row: usize| {
-            let key = |column: &DictionaryArray<Int32Type>| if column.is_valid(row) { column.keys().value(row) } else { -1 };
+            let key =
+                |column: &DictionaryArray<Int32Type>| if column.is_valid(row) { column.keys().value(row) } else { -1 };
             let keys = [key(namespace), key(service), key(environment)];
             *of_keys.entry(keys).or_insert_with(|| {
                 let text = |at: usize| known[at].get(keys[at] as usize).copied().unwrap_or_default().to_owned();

@@ -65,7 +65,13 @@ pub(crate) fn run(hours: i64) -> Result<()> {
         }
     }
     for table in pipeline.shutdown().written {
-        println!("{:<24} {:>10} rows {:>8.1} MiB {:>6} files", table.table, table.rows, table.bytes as f64 / 1e6, table.files);
+        println!(
+            "{:<24} {:>10} rows {:>8.1} MiB {:>6} files",
+            table.table,
+            table.rows,
+            table.bytes as f64 / 1e6,
+            table.files
+        );
     }
     Ok(())
 }
