@@ -132,6 +132,11 @@ impl Stage {
         act(&mut lock(&self.seats[0]).state)
     }
 
+    /// The linear memory of its instances, in bytes; of those that are not at work just now.
+    pub(crate) fn guest_bytes(&self) -> usize {
+        self.seats.iter().filter_map(|seat| lock(seat).instance.as_ref().map(Instance::memory_bytes)).sum()
+    }
+
     /// Calls the plugin, unless it is put aside.
     pub(crate) fn call(&self, worker: usize, call: Call) -> Passed {
         if !lock(&self.health).may_call((self.clock)()) {

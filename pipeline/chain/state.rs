@@ -41,6 +41,11 @@ impl Chain {
         stateful.map(|stage| stage.with_state(|state| state.bytes() + state.held().bytes())).sum()
     }
 
+    /// How many bytes of linear memory the instances of all plugins have taken, of those that no call uses just now.
+    pub fn guest_bytes(&self) -> usize {
+        self.stages.iter().map(|stage| stage.guest_bytes()).sum()
+    }
+
     /// Puts back what was kept, over what an earlier record says, before the first batch.
     ///
     /// # Errors

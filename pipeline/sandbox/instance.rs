@@ -125,6 +125,11 @@ impl Instance {
         &self.contract
     }
 
+    /// The linear memory that it has taken, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().memory.used()
+    }
+
     /// Hands a batch to the plugin. After a fault the instance must not be used again.
     pub fn process(&mut self, batch: Batch, state: State) -> Answer {
         let time = self.store.data().limits.time_per_call;

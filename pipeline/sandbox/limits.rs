@@ -80,6 +80,11 @@ impl Memory {
         Self { limit, used: 0, elements: 0, refused: false }
     }
 
+    /// What the guest has taken so far; it gives nothing back.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Whether memory was refused since the last time this was asked.
     pub(crate) fn take_refused(&mut self) -> bool {
         std::mem::take(&mut self.refused)

@@ -237,10 +237,44 @@ pub trait Cell {
 
     /// Adds the value to a column of that type.
     fn append(&self, column: &mut ColumnBuilder);
+
+    /// Adds the value to a digest: equal values alike, bit by bit.
+    fn digest(&self, digest: &mut Digest);
+}
+
+/// A number that is made of values: equal values make equal ones, on every machine and in every version; others make
+/// equal ones by chance, one in 2^64. See [`Row::digest`](crate::Row::digest).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Digest(u64);
+
+impl Digest {
+    /// Adds a number.
+    #[inline]
+    pub fn number(&mut self, number: u64) {
+        let mut mixed = (self.0 ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.0 = mixed ^ mixed >> 31;
+    }
+
+    /// Adds bytes, and how many they are.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.number(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            self.number(rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        }
+    }
+
+    /// The number.
+    pub fn finish(self) -> u64 {
+        self.0
+    }
 }
 
 macro_rules! number_cell {
-    ($($value:ty => $kind:ident, $values:ident, $get:expr;)*) => {$(
+    ($($value:ty => $kind:ident, $values:ident, $get:expr, $bits:expr;)*) => {$(
         impl Cell for $value {
             const TYPE: Type = Type::$kind;
 
@@ -252,19 +286,24 @@ macro_rules! number_cell {
                 }
                 column.valid.push(true);
             }
+
+            #[inline]
+            fn digest(&self, digest: &mut Digest) {
+                digest.number($bits($get(*self)));
+            }
         }
     )*};
 }
 
 number_cell! {
-    bool => Bool, Bools, bool::from;
-    i64 => S64, I64s, i64::from;
-    i32 => S64, I64s, i64::from;
-    u64 => U64, U64s, u64::from;
-    u32 => U64, U64s, u64::from;
-    f64 => F64, F64s, f64::from;
-    f32 => F64, F64s, f64::from;
-    Timestamp => Time, I64s, |time: Timestamp| time.0;
+    bool => Bool, Bools, bool::from, u64::from;
+    i64 => S64, I64s, i64::from, i64::cast_unsigned;
+    i32 => S64, I64s, i64::from, i64::cast_unsigned;
+    u64 => U64, U64s, u64::from, u64::from;
+    u32 => U64, U64s, u64::from, u64::from;
+    f64 => F64, F64s, f64::from, f64::to_bits;
+    f32 => F64, F64s, f64::from, f64::to_bits;
+    Timestamp => Time, I64s, |time: Timestamp| time.0, i64::cast_unsigned;
 }
 
 macro_rules! text_cell {
@@ -275,6 +314,10 @@ macro_rules! text_cell {
             #[inline]
             fn append(&self, column: &mut ColumnBuilder) {
                 column.push_text(self);
+            }
+
+            fn digest(&self, digest: &mut Digest) {
+                digest.bytes(self.as_bytes());
             }
         }
     )*};
@@ -292,6 +335,10 @@ impl Cell for Json {
     fn append(&self, column: &mut ColumnBuilder) {
         column.push_text(&self.0);
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.bytes(self.0.as_bytes());
+    }
 }
 
 impl Cell for [u8; 16] {
@@ -300,6 +347,10 @@ impl Cell for [u8; 16] {
     fn append(&self, column: &mut ColumnBuilder) {
         column.push_fixed(self);
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.bytes(self);
+    }
 }
 
 impl Cell for [u8; 8] {
@@ -307,6 +358,10 @@ impl Cell for [u8; 8] {
 
     fn append(&self, column: &mut ColumnBuilder) {
         column.push_fixed(self);
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.bytes(self);
     }
 }
 
@@ -318,6 +373,14 @@ impl<C: Cell> Cell for Option<C> {
         match self {
             Some(value) => value.append(column),
             None => column.push_null(),
+        }
+    }
+
+    #[inline]
+    fn digest(&self, digest: &mut Digest) {
+        digest.number(self.is_some().into());
+        if let Some(value) = self {
+            value.digest(digest);
         }
     }
 }

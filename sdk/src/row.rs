@@ -31,6 +31,10 @@ pub trait Row: 'static {
 
     /// Adds the row to the table's columns.
     fn append(&self, columns: &mut [ColumnBuilder]);
+
+    /// A number of what the row says: to know a row that has not changed without keeping it. Equal rows have equal ones, on
+    /// every machine; others have equal ones by chance, one in 2^64.
+    fn digest(&self) -> u64;
 }
 
 /// So many rows of a table are handed over at once, so that what is gathered stays small.

@@ -1,10 +1,13 @@
 //! Numbers and texts as bytes: what the plugin keeps in its state. Small numbers take a byte.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 /// Bytes being written.
 #[derive(Debug, Default)]
 pub(crate) struct Out(pub(crate) Vec<u8>);
 
 impl Out {
+    #[inline]
     pub(crate) fn u(&mut self, mut value: u64) -> &mut Self {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
@@ -55,7 +58,18 @@ impl Out {
 pub(crate) struct In<'a>(pub(crate) &'a [u8]);
 
 impl In<'_> {
+    #[inline]
     pub(crate) fn u(&mut self) -> Option<u64> {
+        match self.0 {
+            [byte @ 0..0x80, rest @ ..] => {
+                self.0 = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long(),
+        }
+    }
+
+    fn long(&mut self) -> Option<u64> {
         let (mut value, mut shift) = (0, 0);
         loop {
             let (&byte, rest) = self.0.split_first()?;
@@ -119,12 +133,54 @@ pub(crate) fn mix(seed: u64, word: u64) -> u64 {
 
 /// The hash of a text, on top of another.
 pub(crate) fn mix_text(seed: u64, text: &str) -> u64 {
-    let chunks = text.as_bytes().chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    chunks.fold(mix(seed, text.len() as u64), mix)
+    let mut hash = mix(seed, text.len() as u64);
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    for word in words {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    if rest.is_empty() {
+        return hash;
+    }
+    mix(hash, rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+}
+
+/// Hashes keys of numbers for maps, the same in every run: keys of the plugin's own need no defence against each other.
+pub(crate) type Mixed = BuildHasherDefault<Mixer>;
+
+/// The hasher of [`Mixed`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        // The upper half of the product is mixed best, and a map looks at the lower one.
+        let product = u128::from(self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    #[inline]
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    #[inline]
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
 }
 
 #[cfg(test)]

@@ -49,14 +49,14 @@ impl Checkpoint {
         out.i(self.slot);
         self.machine.write(out);
         out.maybe(self.last_seen).list(&self.gaps, |out, gap| _ = out.i(*gap));
-        out.maybe(self.truth.last[0]).maybe(self.truth.last[1]).u(self.ended);
-        self.hour.write(out);
+        self.truth.write(out);
+        self.hour.write(out.u(self.ended));
     }
 
     fn read(bytes: &mut In<'_>) -> Option<Self> {
         let (slot, machine) = (bytes.i()?, Machine::read(bytes)?);
         let (last_seen, gaps) = (bytes.maybe()?, bytes.list(In::i)?);
-        let truth = Truth { last: [bytes.maybe()?, bytes.maybe()?] };
+        let truth = Truth::read(bytes)?;
         Some(Self { slot, machine, last_seen, gaps, truth, ended: bytes.u()?, hour: Sums::read(bytes)? })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use weir_sdk::{BytesState, Result, count};
 
-use crate::codec::{In, Out, mix_text};
+use crate::codec::{In, Mixed, Out, mix_text};
 use crate::lifecycle::ServiceKey;
 
 /// A service's number: its place in the order in which services were first seen.
@@ -19,7 +19,7 @@ const OVERFLOW: &str = "__overflow__";
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     names: Vec<ServiceKey>,
-    by_hash: HashMap<u64, ServiceId>,
+    by_hash: HashMap<u64, ServiceId, Mixed>,
 }
 
 fn hash(namespace: &str, service: &str, environment: &str) -> u64 {

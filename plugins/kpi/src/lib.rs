@@ -8,6 +8,7 @@ mod codec;
 mod config;
 mod evaluate;
 mod history;
+mod ids;
 mod incidents;
 mod ingest;
 mod intervals;
@@ -58,8 +59,9 @@ struct Hand {
 }
 
 impl Hand {
-    fn load() -> Result<Self> {
-        Ok(Self { services: Services::load()?, store: Store::load()?, maintenance: None, silences: Silences::load()? })
+    fn load(rules: &Rules) -> Result<Self> {
+        let (services, store) = (Services::load()?, Store::load(rules)?);
+        Ok(Self { services, store, maintenance: None, silences: Silences::load()? })
     }
 }
 
@@ -88,7 +90,7 @@ impl Processor for Kpi {
     }
 
     fn process(&mut self, batch: &mut Batch) -> Result {
-        let mut hand = self.hand.take().map_or_else(Hand::load, Ok)?;
+        let mut hand = self.hand.take().map_or_else(|| Hand::load(&self.rules), Ok)?;
         let (services, store) = (&mut hand.services, &mut hand.store);
         let before = store.totals.clone();
         match batch.signal() {
@@ -106,7 +108,7 @@ impl Processor for Kpi {
         hand.store.save()?;
         hand.store.relieve(&self.rules)?;
         if hand.store.totals != before {
-            hand.store.totals.save()?;
+            hand.store.totals.save(&self.rules)?;
         }
         // Put back only now: after an error it may not be what the state is.
         self.hand = Some(hand);
@@ -114,7 +116,7 @@ impl Processor for Kpi {
     }
 
     fn advance(&mut self, watermark: Timestamp) -> Result {
-        let mut hand = self.hand.take().map_or_else(Hand::load, Ok)?;
+        let mut hand = self.hand.take().map_or_else(|| Hand::load(&self.rules), Ok)?;
         self.evaluate(&mut hand, watermark)?;
         self.hand = Some(hand);
         Ok(())
@@ -140,6 +142,7 @@ impl Kpi {
             hand.maintenance = Some(events::all_maintenance()?);
         }
         let mut work = 0;
+        hand.store.sweeps(true);
         while hand.store.totals.left > 0 && work < rules.config.work_max {
             let totals = &mut hand.store.totals;
             let id = totals.next;
@@ -147,6 +150,7 @@ impl Kpi {
             totals.left -= 1;
             work += self.evaluate_one(hand, id, until)?;
         }
+        hand.store.sweeps(false);
         for id in store::dirty(DIRTY_AT_ONCE)? {
             if work >= rules.config.work_max {
                 break;
@@ -160,7 +164,7 @@ impl Kpi {
         }
         hand.silences.save()?;
         if hand.store.totals != before {
-            hand.store.totals.save()?;
+            hand.store.totals.save(&self.rules)?;
         }
         Ok(())
     }

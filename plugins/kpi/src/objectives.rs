@@ -2,6 +2,7 @@
 
 use weir_sdk::prelude::*;
 
+use crate::codec::{In, Out};
 use crate::config::Rules;
 use crate::history::Hour as Kept;
 use crate::intervals::Sums;
@@ -9,9 +10,45 @@ use crate::keys::ServiceId;
 use crate::lifecycle::ServiceKey;
 use crate::publish::Table;
 use crate::service::Record;
-use crate::slo::{self, History, Hour, SloRow};
-use crate::slots::{Truth, requests};
+use crate::slo::{self, History, Hour, Objective, SloRow, Watch};
+use crate::slots::{Timeline, Truth, requests};
 use crate::store::Store;
+
+/// Hours before the hour of an evaluation whose slots are looked at.
+const DETAIL_HOURS: i64 = 7;
+
+/// The rules of a service at the end of its last evaluation, and where its requests were counted then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Followed {
+    watch: Watch,
+    /// The source of truth now, and where each window begins.
+    truth: Truth,
+    tails: Vec<Truth>,
+}
+
+impl Followed {
+    pub(crate) fn write(&self, out: &mut Out) {
+        self.watch.write(out);
+        self.truth.write(out);
+        out.list(&self.tails, |out, truth| truth.write(out));
+    }
+
+    pub(crate) fn read(bytes: &mut In<'_>) -> Option<Self> {
+        Some(Self { watch: Watch::read(bytes)?, truth: Truth::read(bytes)?, tails: bytes.list(Truth::read)? })
+    }
+}
+
+/// What is asked of objectives.
+struct Ask<'a> {
+    rules: &'a Rules,
+    store: &'a Store,
+    id: ServiceId,
+    planned: &'a [(i64, i64)],
+    objectives: Vec<&'a Objective>,
+    names: (&'a str, &'a str),
+    first: i64,
+    until: i64,
+}
 
 /// Sends out the rows of the hours that were evaluated; tells how much work that was, in slots.
 ///
@@ -31,22 +68,26 @@ pub(crate) fn rows(
     if first >= until || objectives.is_empty() {
         return Ok(0);
     }
-    let reach = config.slots_kept_ns() / rules.slot_ns();
     let hour = slo::HOUR_NS / rules.slot_ns();
-    // The slot before tells whether a rule begins to fire with the hour.
     let start = first.div_euclid(hour) * hour;
     let closes = until.div_euclid(hour) > first.div_euclid(hour);
     let since = |from: i64| record.history.hours.iter().filter(move |kept| kept.start + rules.hour > from);
     let failed = since(start - 6 * hour).any(|kept| kept.sums.bad + kept.sums.planned_bad > 0);
-    if !closes && !failed && record.published.has(Table::Slo) {
-        return Ok(0);
+    let asked = closes || failed || !record.published.has(Table::Slo);
+    let names = (key.environment.as_str(), key.service.as_str());
+    let ask = Ask { rules, store, id, planned, objectives, names, first, until };
+    let (rows, work) = match ask.follow(record)? {
+        Some(rows) => (rows, until - first),
+        None if asked => ask.work_out(record, start)?,
+        None => (Vec::new(), 0),
+    };
+    if !asked {
+        return Ok(work.unsigned_abs());
     }
-    let history = history(rules, store, id, planned, record, (start, until), reach.min(7 * hour))?;
-    for objective in objectives {
-        let (from, to) = (rules.time_of(start), rules.time_of(until));
-        let rows = slo::rows(&history, config, objective, (&key.environment, &key.service), from, to);
+    for (place, objective) in ask.objectives.iter().enumerate() {
+        let own = rows.iter().filter(|(known, _)| *known == place).map(|(_, row)| row.clone());
         let named = |row| SloRow { service_namespace: key.namespace.clone(), ..row };
-        let rows = rows.into_iter().map(|row| (row.window_start.0, row.slo_name.clone(), named(row)));
+        let own = own.map(|row| (row.window_start.0, row.slo_name.clone(), named(row)));
         let bare = |time: i64, name: &str| SloRow {
             environment: key.environment.clone(),
             service_namespace: key.namespace.clone(),
@@ -55,34 +96,96 @@ pub(crate) fn rows(
             window_start: Timestamp(time),
             ..SloRow::default()
         };
-        record.published.sync_named(Table::Slo, (from, i64::MAX), &objective.name, rows, bare)?;
+        let from = rules.time_of(start);
+        record.published.sync_named(Table::Slo, (from, i64::MAX), &objective.name, own, bare)?;
     }
-    Ok(2 * (until - start + reach.min(7 * hour)).unsigned_abs())
+    Ok(work.unsigned_abs())
 }
 
-/// Slots as far back as the rules for pages reach, hours before them, days before those.
-fn history(
-    rules: &Rules,
-    store: &Store,
-    id: ServiceId,
-    planned: &[(i64, i64)],
-    record: &Record,
-    (start, until): (i64, i64),
-    detail: i64,
-) -> Result<History> {
-    let from = (start - detail).max(store.totals.floor.unwrap_or(i64::MIN));
-    let timeline = store.timeline(rules, id, from - rules.hour, until)?;
-    let in_maintenance = |slot: i64| planned.iter().any(|(from, to)| (*from..*to).contains(&slot));
-    let mut truth = Truth::default();
-    (from - rules.hour..from).for_each(|slot| _ = truth.at(rules, &timeline, slot));
-    let slots = (from..until).map(|slot| {
-        let counts = timeline.at(slot).of(truth.at(rules, &timeline, slot));
+impl Ask<'_> {
+    /// The windows that are followed from slot to slot; none where nothing can be followed.
+    fn windows(&self) -> Option<Vec<i64>> {
+        let same_slots = self.rules.slot_ns() == slo::SLOT_NS;
+        same_slots.then(|| Watch::windows(&self.rules.config.slo, self.reach())).flatten()
+    }
+
+    /// For how many slots before the hour slots are looked at.
+    fn reach(&self) -> i64 {
+        let hour = slo::HOUR_NS / self.rules.slot_ns();
+        (self.rules.config.slo.slots_kept_ns() / self.rules.slot_ns()).min(DETAIL_HOURS * hour)
+    }
+
+    fn slot(&self, timeline: &Timeline, truth: &mut Truth, slot: i64) -> slo::Slot {
+        let counts = timeline.at(slot).of(truth.at(self.rules, timeline, slot));
         let (valid, bad) = (requests(counts.valid), requests(counts.bad));
-        slo::Slot { start: rules.time_of(slot), valid, bad, planned: in_maintenance(slot) }
-    });
-    let slots: Vec<slo::Slot> = slots.filter(|slot| slot.valid > 0.0).collect();
-    let kept = record.history.hours.iter().filter(|kept| kept.start < from).chain(&record.days);
-    Ok(History::new(kept.map(|kept| of_hour(rules, kept)), slots))
+        let planned = self.planned.iter().any(|(from, to)| (*from..*to).contains(&slot));
+        slo::Slot { start: self.rules.time_of(slot), valid, bad, planned }
+    }
+
+    /// Goes on from where the last evaluation ended, if this one began there.
+    fn follow(&self, record: &mut Record) -> Result<Option<Vec<(usize, SloRow)>>> {
+        let Self { rules, store, id, first, until, .. } = *self;
+        let Some(windows) = self.windows() else { return Ok(None) };
+        let stands = |followed: &Followed| followed.watch.stands_at(rules.time_of(first), &windows, &self.objectives);
+        let Some(mut followed) = record.followed.take().filter(stands) else { return Ok(None) };
+        let hour = slo::HOUR_NS / rules.slot_ns();
+        let open = until.div_euclid(hour) * hour;
+        // The hour that goes on is known slot by slot.
+        let kept = record.history.hours.iter().filter(|kept| kept.start < open).chain(&record.days);
+        let hours = History::new(kept.map(|kept| of_hour(rules, kept)), []);
+        let come = store.timeline(rules, id, first, until)?;
+        let left = windows.iter().map(|slots| store.timeline(rules, id, first - slots, until - slots));
+        let left = left.collect::<Result<Vec<_>>>()?;
+        let (truth, tails) = (&mut followed.truth, &mut followed.tails);
+        let slots = |window: Option<usize>, slot: i64| match window.and_then(|at| left.get(at).zip(tails.get_mut(at))) {
+            Some((timeline, truth)) => self.slot(timeline, truth, slot),
+            None => self.slot(&come, truth, slot),
+        };
+        let (config, until) = (&rules.config.slo, rules.time_of(until));
+        let rows = followed.watch.follow(config, &self.objectives, self.names, &hours, until, slots);
+        record.followed = Some(followed);
+        Ok(Some(rows))
+    }
+
+    /// Works out the hours from `start` on from all slots; tells how much work that was.
+    fn work_out(&self, record: &mut Record, start: i64) -> Result<(Vec<(usize, SloRow)>, i64)> {
+        let Self { rules, until, .. } = *self;
+        let windows = self.windows();
+        let mut ends: Vec<Truth> = windows.iter().flatten().map(|_| Truth::default()).collect();
+        let mut truth = Truth::default();
+        // An hour is taken from its slots where all of them are there, else as a whole.
+        let hour = slo::HOUR_NS / rules.slot_ns();
+        let there = self.store.totals.cut.map_or(i64::MIN, |cut| -(-cut).div_euclid(hour) * hour);
+        let from = (start - self.reach()).max(there);
+        let timeline = self.store.timeline(rules, self.id, from - rules.hour, until)?;
+        let mut slots = Vec::new();
+        for slot in from - rules.hour..until {
+            let counted = self.slot(&timeline, &mut truth, slot);
+            if slot >= from && counted.valid > 0.0 {
+                slots.push(counted);
+            }
+            for (end, window) in ends.iter_mut().zip(windows.iter().flatten()) {
+                if slot == until - window - 1 {
+                    *end = truth.clone();
+                }
+            }
+        }
+        let kept = record.history.hours.iter().filter(|kept| kept.start < from).chain(&record.days);
+        let history = History::new(kept.map(|kept| of_hour(rules, kept)), slots);
+        let (since, to) = (rules.time_of(start), rules.time_of(until));
+        let config = &rules.config.slo;
+        let worked = self.objectives.iter().map(|one| slo::rows(&history, config, one, self.names, since, to));
+        let worked: Vec<_> = worked.collect();
+        // What is followed looks at slots that are a window away, so they have to be there.
+        let windows = windows.filter(|_| from == start - self.reach());
+        record.followed = windows.map(|windows| {
+            let worked = self.objectives.iter().copied().zip(&worked);
+            Followed { watch: Watch::begin(&history, &windows, to, worked), truth, tails: ends }
+        });
+        let rows = worked.into_iter().enumerate();
+        let rows = rows.flat_map(|(place, worked)| worked.rows.into_iter().map(move |row| (place, row)));
+        Ok((rows.collect(), 2 * (until - from)))
+    }
 }
 
 fn of_hour(rules: &Rules, kept: &Kept) -> Hour {

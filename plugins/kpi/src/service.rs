@@ -13,7 +13,7 @@ use crate::ingest::events::{Told, told};
 use crate::intervals::Sums;
 use crate::keys::ServiceId;
 use crate::lifecycle::{AlertRow, ChangeRow, Maintenance, MaintenanceFacts, ServiceKey, alert_rows};
-use crate::objectives;
+use crate::objectives::{self, Followed};
 use crate::publish::{Published, Table};
 use crate::silence::{Silences, Silent};
 use crate::store::{Dirty, RECORDS, Store};
@@ -36,6 +36,7 @@ pub(crate) struct Record {
     pub(crate) published: Published,
     /// The hash of the incidents of the last evaluation.
     incidents: u64,
+    pub(crate) followed: Option<Followed>,
 }
 
 impl Record {
@@ -45,7 +46,9 @@ impl Record {
         let mut read = || {
             let history = History::read(&mut bytes)?;
             let days = bytes.list(|bytes| Some(Hour { start: bytes.i()?, sums: Sums::read(bytes)? }))?;
-            Some(Self { history, days, published: Published::read(&mut bytes)?, incidents: bytes.hash()? })
+            let (published, incidents) = (Published::read(&mut bytes)?, bytes.hash()?);
+            let followed = if bytes.flag()? { Some(Followed::read(&mut bytes)?) } else { None };
+            Some(Self { history, days, published, incidents, followed })
         };
         read().map(Some).ok_or_else(|| Error::new("a service in the state is of another version: discard the state"))
     }
@@ -55,7 +58,10 @@ impl Record {
         self.history.write(&mut out);
         out.list(&self.days, |out, day| day.sums.write(out.i(day.start)));
         self.published.write(&mut out);
-        out.hash(self.incidents);
+        out.hash(self.incidents).flag(self.followed.is_some());
+        if let Some(followed) = &self.followed {
+            followed.write(&mut out);
+        }
         RECORDS.put(&id, &out.0)
     }
 }
@@ -319,14 +325,12 @@ impl Service<'_> {
         }
         record.history.forget(rules, horizon, rules.slot_of(self.kept));
         record.days.retain(|day| day.start >= month);
-        let published = &mut record.published;
-        published.forget(Table::Hours, rules.time_of(kept));
-        published.forget(Table::Slo, rules.time_of(kept));
-        published.forget(Table::Days, rules.time_of(month));
-        for table in [Table::Incidents, Table::Changes, Table::Alerts] {
-            published.forget(table, self.kept);
-        }
-        published.forget(Table::Availability, rules.time_of(horizon - rules.day));
+        record.published.forget(|table| match table {
+            Table::Hours | Table::Slo => rules.time_of(kept),
+            Table::Days => rules.time_of(month),
+            Table::Incidents | Table::Changes | Table::Alerts => self.kept,
+            Table::Availability => rules.time_of(horizon - rules.day),
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of the signals: counts by slot, in blocks of a quarter of an hour.
+//! What is kept of the signals: counts by slot, those of many services together.
 //!
 //! All counts are integers, in parts of [`ONE`], so that sums do not depend on the order of their parts.
 
@@ -11,7 +11,7 @@ pub(crate) const ONE: u64 = 1 << 16;
 /// The greatest weight of a row, so that no sum overflows: a thousand million.
 const WEIGHT_MAX: f64 = 1e9;
 
-/// Seconds of a block. Every time zone is a whole number of blocks away from UTC.
+/// A quarter of an hour, in seconds: slots are forgotten by them. Every time zone is a whole number of them away from UTC.
 pub(crate) const BLOCK_S: i64 = 900;
 
 /// Requests as fixed-point numbers.
@@ -140,39 +140,68 @@ fn read_fixed(bytes: &mut In<'_>) -> Option<u64> {
     }
 }
 
-/// The slots of a service in a quarter of an hour.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
-    pub(crate) slots: Vec<Slot>,
+/// Services of a page.
+pub(crate) const PAGE: u32 = 128;
+
+/// A slot of many services: those of consecutive numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Page {
+    slots: Vec<Slot>,
 }
 
-impl Block {
-    pub(crate) fn new(slots: usize) -> Self {
-        Self { slots: vec![Slot::default(); slots] }
+impl Page {
+    /// The slot of the service of that place.
+    pub(crate) fn at(&self, place: usize) -> Slot {
+        self.slots.get(place).copied().unwrap_or_default()
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(self.slots.len() * 5));
-        // Runs of empty slots and of others in turn: how many, and then the others.
-        let mut rest = self.slots.as_slice();
-        while !rest.is_empty() {
-            let empty = rest.iter().take_while(|slot| slot.is_empty()).count();
-            let full = rest[empty..].iter().take_while(|slot| !slot.is_empty()).count();
-            out.u(empty as u64).list(&rest[empty..empty + full], |out, slot| slot.write(out));
-            rest = &rest[empty + full..];
+    pub(crate) fn at_mut(&mut self, place: usize) -> &mut Slot {
+        if place >= self.slots.len() {
+            self.slots.resize(place + 1, Slot::default());
         }
-        out.0
+        &mut self.slots[place]
     }
 
-    pub(crate) fn decode(bytes: &[u8], slots: usize) -> Option<Self> {
-        let mut bytes = In(bytes);
-        let mut block = Self { slots: Vec::with_capacity(slots) };
+    /// The slots that say something: how many places on from the one before, how many bytes, and these.
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
+        let (mut out, mut next, mut slot_bytes) = (Out(std::mem::take(bytes)), 0, Out::default());
+        for (place, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_empty()) {
+            slot_bytes.0.clear();
+            slot.write(&mut slot_bytes);
+            out.u((place - next) as u64).u(slot_bytes.0.len() as u64);
+            out.0.extend_from_slice(&slot_bytes.0);
+            next = place + 1;
+        }
+        *bytes = out.0;
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (mut bytes, mut page) = (In(bytes), Self::default());
         while !bytes.0.is_empty() {
-            let empty = usize::try_from(bytes.u()?).ok().filter(|&empty| block.slots.len() + empty <= slots)?;
-            block.slots.resize(block.slots.len() + empty, Slot::default());
-            block.slots.extend(bytes.list(Slot::read)?);
+            let (apart, _) = (bytes.u()?, bytes.u()?);
+            let place = usize::try_from(apart).ok()? + page.slots.len();
+            if place >= PAGE as usize {
+                return None;
+            }
+            page.slots.resize(place, Slot::default());
+            page.slots.push(Slot::read(&mut bytes)?);
         }
-        (block.slots.len() == slots).then_some(block)
+        Some(page)
+    }
+
+    /// The slot of one place, without a look at the others.
+    pub(crate) fn decode_one(bytes: &[u8], wanted: usize) -> Option<Slot> {
+        let (mut bytes, mut next) = (In(bytes), 0);
+        while !bytes.0.is_empty() {
+            let place = next + usize::try_from(bytes.u()?).ok()?;
+            let length = usize::try_from(bytes.u()?).ok()?;
+            let (slot, rest) = bytes.0.split_at_checked(length)?;
+            if place >= wanted {
+                return if place == wanted { Slot::read(&mut In(slot)) } else { Some(Slot::default()) };
+            }
+            (bytes.0, next) = (rest, place + 1);
+        }
+        Some(Slot::default())
     }
 }
 
@@ -213,6 +242,14 @@ impl Truth {
         }
         Source::Spans
     }
+
+    pub(crate) fn write(&self, out: &mut Out) {
+        out.maybe(self.last[0]).maybe(self.last[1]);
+    }
+
+    pub(crate) fn read(bytes: &mut In<'_>) -> Option<Self> {
+        Some(Self { last: [bytes.maybe()?, bytes.maybe()?] })
+    }
 }
 
 #[cfg(test)]
@@ -220,25 +257,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_is_read_back_as_it_was_written() {
-        let mut block = Block::new(90);
-        block.slots[3].sources[2] = Counts { valid: 7 * ONE, bad: 1, slow: ONE + 1, rows: 5 };
-        block.slots[3].unchecked = true;
-        block.slots[4].probes = [1, 2];
-        block.slots[89].sources[0] = Counts { valid: u64::MAX, bad: 0, slow: 0, rows: 1 };
-        let bytes = block.encode();
-        assert_eq!(Block::decode(&bytes, 90), Some(block));
-        assert_eq!(Block::decode(&bytes[..bytes.len() - 1], 90), None);
-        assert_eq!(Block::decode(&bytes, 89), None);
+    fn a_page_is_read_back_as_it_was_written() {
+        let mut page = Page::default();
+        page.at_mut(3).sources[2] = Counts { valid: 7 * ONE, bad: 1, slow: ONE + 1, rows: 5 };
+        page.at_mut(3).unchecked = true;
+        page.at_mut(4).probes = [1, 2];
+        page.at_mut(PAGE as usize - 1).sources[0] = Counts { valid: u64::MAX, bad: 0, slow: 0, rows: 1 };
+        let mut bytes = Vec::new();
+        page.encode(&mut bytes);
+        assert_eq!(Page::decode(&bytes), Some(page.clone()));
+        for place in 0..PAGE as usize {
+            assert_eq!(Page::decode_one(&bytes, place), Some(page.at(place)), "{place}");
+        }
+        assert_eq!(Page::decode(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Page::decode_one(&bytes[..bytes.len() - 1], PAGE as usize - 1), None);
+        assert_eq!(Page::decode(&[PAGE as u8, 1, 1, 0]), None, "beyond the page");
     }
 
     #[test]
     fn a_slot_of_a_thousand_requests_takes_few_bytes() {
-        let mut block = Block::new(90);
-        for slot in &mut block.slots {
-            slot.sources[2] = Counts { valid: 1000 * ONE, bad: 3 * ONE, slow: 0, rows: 1000 };
+        let mut page = Page::default();
+        for place in 0..PAGE as usize {
+            page.at_mut(place).sources[2] = Counts { valid: 1000 * ONE, bad: 3 * ONE, slow: 0, rows: 1000 };
         }
-        assert!(block.encode().len() <= 90 * 7 + 3, "{}", block.encode().len());
+        let mut bytes = Vec::new();
+        page.encode(&mut bytes);
+        assert!(bytes.len() <= 9 * PAGE as usize, "{}", bytes.len());
     }
 
     #[test]

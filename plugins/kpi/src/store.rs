@@ -1,27 +1,36 @@
-//! Slots and ids of spans in the state, with the recent ones at hand.
+//! Slots in the state, with the recent ones at hand, and what is to be evaluated.
+//!
+//! Rows come in the order of time and of many services: so a slot of [`PAGE`] services is one entry of the state, and a
+//! batch writes few of them however many services it is of. Evaluations look at one service after the other, page by page.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use weir_sdk::{BytesState, Error, Result, count};
 
-use crate::codec::{In, Out};
+use crate::codec::{In, Mixed, Out};
 use crate::config::Rules;
+use crate::ids::Ids;
 use crate::keys::ServiceId;
-use crate::slots::{Block, Slot, Timeline};
+use crate::slots::{PAGE, Page, Slot, Timeline};
 
-/// A block or slot of a service. The oldest sort first.
-type At = (i64, ServiceId);
+/// A quarter of an hour, a page of services, and a slot. The oldest sort first, and the slots of a page stand together.
+type At = (i64, u32, i64);
 
-const BLOCKS: BytesState<At> = BytesState::named("b");
-const IDS: BytesState<At> = BytesState::named("d");
+const PAGES: BytesState<At> = BytesState::named("c");
 const DIRTY: BytesState<ServiceId> = BytesState::named("q");
 /// What evaluations have found.
 pub(crate) const RECORDS: BytesState<ServiceId> = BytesState::named("s");
 const TOTALS: BytesState<()> = BytesState::named("g");
 
-/// So many blocks and ids are at hand: about 10 MB of memory each.
-const BLOCKS_AT_HAND: usize = 800;
-const IDS_AT_HAND: usize = 1 << 20;
+/// So many pages are at hand, of at most 16 KB each.
+const PAGES_AT_HAND: usize = 1024;
+/// Slots of one page that an evaluation of all services keeps at hand.
+const SWEEP_SLOTS: usize = 128;
+
+/// The form of the state.
+const VERSION: u64 = 2;
 
 /// How far all is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,29 +43,37 @@ pub(crate) struct Totals {
     /// Rows of slots before it are too late.
     pub(crate) floor: Option<i64>,
     /// Slots before it are forgotten.
-    cut: Option<i64>,
-    pub(crate) block_bytes: u64,
+    pub(crate) cut: Option<i64>,
+    pub(crate) slot_bytes: u64,
     pub(crate) id_bytes: u64,
     pub(crate) point_bytes: u64,
 }
 
 impl Totals {
-    fn load() -> Result<Self> {
+    fn load(rules: &Rules) -> Result<Self> {
         let Some(bytes) = TOTALS.get(&()) else { return Ok(Self::default()) };
         let mut bytes = In(&bytes);
         let mut read = || {
+            let slot_s = bytes.u().filter(|version| *version == VERSION).and_then(|_| bytes.i())?;
             let (until, next, left) = (bytes.maybe()?, bytes.small()?, bytes.small()?);
             let (floor, cut) = (bytes.maybe()?, bytes.maybe()?);
-            let (block_bytes, id_bytes, point_bytes) = (bytes.u()?, bytes.u()?, bytes.u()?);
-            Some(Self { until, next, left, floor, cut, block_bytes, id_bytes, point_bytes })
+            let (slot_bytes, id_bytes, point_bytes) = (bytes.u()?, bytes.u()?, bytes.u()?);
+            Some((slot_s, Self { until, next, left, floor, cut, slot_bytes, id_bytes, point_bytes }))
         };
-        read().ok_or_else(|| Error::new("the state is of another version of the plugin: discard it"))
+        let other = || Error::new("the state is of another version of the plugin: discard it");
+        let (slot_s, totals) = read().ok_or_else(other)?;
+        if slot_s != rules.config.slot_s {
+            let now = rules.config.slot_s;
+            return Err(Error::new(format!("slots in the state are of {slot_s} s and slot_s is {now}: discard the state")));
+        }
+        Ok(totals)
     }
 
-    pub(crate) fn save(&self) -> Result {
+    pub(crate) fn save(&self, rules: &Rules) -> Result {
         let mut out = Out::default();
+        out.u(VERSION).i(rules.config.slot_s);
         out.maybe(self.until).u(self.next.into()).u(self.left.into()).maybe(self.floor).maybe(self.cut);
-        out.u(self.block_bytes).u(self.id_bytes).u(self.point_bytes);
+        out.u(self.slot_bytes).u(self.id_bytes).u(self.point_bytes);
         TOTALS.put(&(), &out.0)
     }
 
@@ -113,130 +130,166 @@ pub(crate) fn dirty(limit: u32) -> Result<Vec<ServiceId>> {
     Ok(DIRTY.first(limit)?.into_iter().map(|(id, _)| id).collect())
 }
 
+/// A page at hand.
+#[derive(Debug, Default)]
+struct AtHand {
+    page: Page,
+    changed: bool,
+    /// How many bytes it has in the state.
+    stored: usize,
+}
+
+/// Slots of one page, kept while the services of it are evaluated in turn.
+#[derive(Debug, Default)]
+struct Sweep {
+    page: u32,
+    slots: HashMap<i64, Page, Mixed>,
+}
+
+impl Sweep {
+    /// Fills in the slots of a service from one on.
+    fn slots(&mut self, rules: &Rules, id: ServiceId, from: i64, slots: &mut [Slot]) -> Result {
+        for (number, slot) in (from..).zip(slots) {
+            let (at, place) = page_of(rules, id, number);
+            if self.page != at.1 || self.slots.len() > 2 * SWEEP_SLOTS {
+                *self = Self { page: at.1, slots: HashMap::default() };
+            }
+            let page = match self.slots.entry(number) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let bytes = PAGES.get(&at).unwrap_or_default();
+                    entry.insert(Page::decode(&bytes).ok_or_else(broken)?)
+                }
+            };
+            *slot = page.at(place);
+        }
+        Ok(())
+    }
+}
+
 /// Slots and ids, as they are in the state and as this call has changed them.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) totals: Totals,
-    blocks: HashMap<At, Block>,
-    changed: BTreeSet<At>,
-    ids: HashMap<At, Vec<u64>>,
-    ids_at_hand: usize,
-    /// Services that are known to have been evaluated before.
-    evaluated: HashSet<ServiceId>,
+    pub(crate) ids: Ids,
+    pages: HashMap<At, AtHand, Mixed>,
+    changed: Vec<At>,
+    /// While all services are evaluated in turn.
+    sweep: RefCell<Option<Sweep>>,
+    /// Services that are known to have been evaluated before, a bit each.
+    evaluated: Vec<u64>,
 }
 
 fn margin(rules: &Rules) -> i64 {
     rules.hour + rules.stale_max.max(rules.always_on) + rules.window
 }
 
-fn decode(rules: &Rules, bytes: &[u8]) -> Result<Block> {
-    let other = || Error::new("slots in the state have another length: slot_s was changed, discard the state");
-    Block::decode(bytes, rules.block as usize).ok_or_else(other)
+fn broken() -> Error {
+    Error::new("slots in the state cannot be read: discard the state")
+}
+
+/// The page of a service in a slot, and its place there.
+fn page_of(rules: &Rules, id: ServiceId, slot: i64) -> (At, usize) {
+    ((slot.div_euclid(rules.block), id / PAGE, slot), (id % PAGE) as usize)
 }
 
 impl Store {
-    pub(crate) fn load() -> Result<Self> {
-        Ok(Self { totals: Totals::load()?, ..Self::default() })
-    }
-
-    fn block<'a>(blocks: &'a mut HashMap<At, Block>, rules: &Rules, at: At) -> Result<&'a mut Block> {
-        let entry = match blocks.entry(at) {
-            std::collections::hash_map::Entry::Occupied(entry) => return Ok(entry.into_mut()),
-            std::collections::hash_map::Entry::Vacant(entry) => entry,
-        };
-        let block = match BLOCKS.get(&at) {
-            None => Block::new(rules.block as usize),
-            Some(bytes) => decode(rules, &bytes)?,
-        };
-        Ok(entry.insert(block))
+    pub(crate) fn load(rules: &Rules) -> Result<Self> {
+        Ok(Self { totals: Totals::load(rules)?, ..Self::default() })
     }
 
     /// Changes a slot of a service, which is to be written at the end of the call.
     pub(crate) fn change(&mut self, rules: &Rules, id: ServiceId, slot: i64, change: impl FnOnce(&mut Slot)) -> Result {
-        let at = (slot.div_euclid(rules.block), id);
-        let block = Self::block(&mut self.blocks, rules, at)?;
-        if let Some(slot) = block.slots.get_mut(slot.rem_euclid(rules.block) as usize) {
-            change(slot);
+        let (at, place) = page_of(rules, id, slot);
+        let at_hand = match self.pages.entry(at) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let bytes = PAGES.get(&at).unwrap_or_default();
+                let page = Page::decode(&bytes).ok_or_else(broken)?;
+                entry.insert(AtHand { page, changed: false, stored: bytes.len() })
+            }
+        };
+        change(at_hand.page.at_mut(place));
+        if !std::mem::replace(&mut at_hand.changed, true) {
+            self.changed.push(at);
         }
-        self.changed.insert(at);
-        if self.changed.len() >= BLOCKS_AT_HAND { self.save() } else { Ok(()) }
+        // Rows of many slots at once must not fill the memory.
+        if self.changed.len() >= PAGES_AT_HAND { self.save_pages() } else { Ok(()) }
     }
 
     /// The slots of a service from one up to another.
     pub(crate) fn timeline(&self, rules: &Rules, id: ServiceId, from: i64, until: i64) -> Result<Timeline> {
-        let mut slots = Vec::with_capacity(usize::try_from(until - from).unwrap_or(0));
-        let mut slot = from;
-        while slot < until {
-            let (number, offset) = (slot.div_euclid(rules.block), slot.rem_euclid(rules.block));
-            let end = until.min((number + 1) * rules.block);
-            let part = offset as usize..(offset + end - slot) as usize;
-            // One that is not at hand is not kept: an evaluation of all services would fill the memory with them.
-            match (self.blocks.get(&(number, id)), BLOCKS.get(&(number, id))) {
-                (Some(block), _) => slots.extend_from_slice(block.slots.get(part).unwrap_or_default()),
-                (None, Some(bytes)) => {
-                    let block = decode(rules, &bytes)?;
-                    slots.extend_from_slice(block.slots.get(part).unwrap_or_default());
-                }
-                (None, None) => slots.resize(slots.len() + (end - slot) as usize, Slot::default()),
-            }
-            slot = end;
+        let mut slots = vec![Slot::default(); usize::try_from(until - from).unwrap_or(0)];
+        let mut sweep = self.sweep.borrow_mut();
+        match sweep.as_mut().filter(|_| slots.len() <= SWEEP_SLOTS) {
+            Some(sweep) => sweep.slots(rules, id, from, &mut slots)?,
+            None => self.slots(rules, id, from, &mut slots)?,
         }
         Ok(Timeline { first: from, slots })
     }
 
+    /// Fills in the slots of a service from one on.
+    fn slots(&self, rules: &Rules, id: ServiceId, from: i64, slots: &mut [Slot]) -> Result {
+        let until = from + slots.len() as i64;
+        let mut block = from.div_euclid(rules.block);
+        while block * rules.block < until {
+            let ((.., page, _), place) = page_of(rules, id, block * rules.block);
+            PAGES.each(&(block, page), |(.., slot), bytes| {
+                let wanted = usize::try_from(slot - from).ok().and_then(|at| slots.get_mut(at));
+                if let Some(wanted) = wanted {
+                    *wanted = Page::decode_one(&bytes, place).ok_or_else(broken)?;
+                }
+                Ok(())
+            })?;
+            block += 1;
+        }
+        Ok(())
+    }
+
+    /// Says that services are evaluated in the order of their numbers from now on, or are no longer. No slot may change
+    /// meanwhile.
+    pub(crate) fn sweeps(&mut self, sweeps: bool) {
+        self.sweep = RefCell::new(sweeps.then(Sweep::default));
+    }
+
     /// Whether a service was evaluated before.
     pub(crate) fn is_evaluated(&mut self, id: ServiceId) -> bool {
-        if self.evaluated.contains(&id) {
+        let (word, bit) = (id as usize / 64, 1_u64 << (id % 64));
+        if self.evaluated.get(word).is_some_and(|known| known & bit != 0) {
             return true;
         }
         let evaluated = RECORDS.get(&id).is_some();
         if evaluated {
-            self.evaluated.insert(id);
+            self.evaluated.resize(self.evaluated.len().max(word + 1), 0);
+            self.evaluated[word] |= bit;
         }
         evaluated
     }
 
-    /// The ids that are known of a slot, sorted.
-    pub(crate) fn ids(&mut self, slot: i64, id: ServiceId) -> &mut Vec<u64> {
-        let at_hand = &mut self.ids_at_hand;
-        self.ids.entry((slot, id)).or_insert_with(|| {
-            let bytes = IDS.get(&(slot, id)).unwrap_or_default();
-            let ids: Vec<u64> = bytes.chunks_exact(8).filter_map(|id| In(id).hash()).collect();
-            *at_hand += ids.len();
-            ids
-        })
-    }
-
-    /// Writes the ids of a slot, of which so many are new.
-    pub(crate) fn save_ids(&mut self, slot: i64, id: ServiceId, new: usize) -> Result {
-        let Some(ids) = self.ids.get(&(slot, id)) else { return Ok(()) };
-        let mut bytes = Vec::with_capacity(ids.len() * 8);
-        ids.iter().for_each(|id| bytes.extend(id.to_le_bytes()));
-        self.ids_at_hand += new;
-        self.totals.id_bytes += new as u64 * 8;
-        IDS.put(&(slot, id), &bytes)
-    }
-
-    /// Writes what this call has changed, says which services have to be evaluated again, and keeps at hand what the next
-    /// calls are likely to want.
+    /// Writes what this call has changed, and keeps at hand what the next calls are likely to want.
     pub(crate) fn save(&mut self) -> Result {
+        self.ids.save(&mut self.totals)?;
+        self.save_pages()
+    }
+
+    fn save_pages(&mut self) -> Result {
+        let mut bytes = Vec::new();
         for at in std::mem::take(&mut self.changed) {
-            let Some(block) = self.blocks.get(&at) else { continue };
-            let before = BLOCKS.get(&at).map_or(0, |bytes| bytes.len() as u64);
-            let bytes = block.encode();
-            self.totals.block_bytes = (self.totals.block_bytes + bytes.len() as u64).saturating_sub(before);
-            BLOCKS.put(&at, &bytes)?;
+            let Some(at_hand) = self.pages.get_mut(&at) else { continue };
+            bytes.clear();
+            at_hand.page.encode(&mut bytes);
+            let total = self.totals.slot_bytes + bytes.len() as u64;
+            self.totals.slot_bytes = total.saturating_sub(at_hand.stored as u64);
+            (at_hand.changed, at_hand.stored) = (false, bytes.len());
+            PAGES.put(&at, &bytes)?;
         }
-        if self.blocks.len() > BLOCKS_AT_HAND {
-            let newest = self.blocks.keys().map(|at| at.0).max().unwrap_or(0);
-            self.blocks.retain(|at, _| at.0 == newest);
-            if self.blocks.len() > BLOCKS_AT_HAND {
-                self.blocks.clear();
+        if self.pages.len() > PAGES_AT_HAND {
+            // Rows come for the newest slot and, while they are a little late, the one before.
+            let newest = self.pages.keys().map(|at| at.2).max().unwrap_or(0);
+            self.pages.retain(|at, _| at.2 >= newest - 1);
+            if self.pages.len() > PAGES_AT_HAND {
+                self.pages.clear();
             }
-        }
-        if self.ids_at_hand > IDS_AT_HAND {
-            self.ids.clear();
-            self.ids_at_hand = 0;
         }
         Ok(())
     }
@@ -246,66 +299,39 @@ impl Store {
         if let Some(until) = self.totals.until {
             self.totals.floor = self.totals.floor.max(Some(until - rules.restate));
         }
-        self.forget_ids(rules)?;
-        self.forget_blocks(rules)
+        self.ids.forget(rules, &mut self.totals)?;
+        self.forget_slots(rules)
     }
 
     /// Forgets ids where there are far too many before the next evaluation.
     pub(crate) fn relieve(&mut self, rules: &Rules) -> Result {
-        if self.totals.id_bytes > rules.config.dedup_bytes_max / 2 * 3 { self.forget_ids(rules) } else { Ok(()) }
+        let surplus = self.totals.id_bytes > rules.config.dedup_bytes_max / 2 * 3;
+        if surplus { self.ids.forget(rules, &mut self.totals) } else { Ok(()) }
     }
 
-    fn forget_ids(&mut self, rules: &Rules) -> Result {
-        let limit = rules.config.dedup_bytes_max;
-        let over = self.totals.id_bytes > limit;
-        loop {
-            let page = IDS.first(16)?;
-            let mut kept = page.is_empty();
-            for (at, bytes) in page {
-                let old = self.totals.floor.is_some_and(|floor| at.0 < floor);
-                let surplus = over && self.totals.id_bytes > limit / 10 * 9;
-                if !old && !surplus {
-                    kept = true;
-                    break;
-                }
-                if !old {
-                    // Rows of this slot could not be told from their duplicates any more.
-                    count("slots_closed_early", 1);
-                    self.totals.floor = self.totals.floor.max(Some(at.0 + 1));
-                }
-                IDS.delete(&at);
-                self.ids_at_hand -= self.ids.remove(&at).map_or(0, |ids| ids.len()).min(self.ids_at_hand);
-                self.totals.id_bytes = self.totals.id_bytes.saturating_sub(bytes.len() as u64);
-            }
-            if kept {
-                return Ok(());
-            }
-        }
-    }
-
-    fn forget_blocks(&mut self, rules: &Rules) -> Result {
+    fn forget_slots(&mut self, rules: &Rules) -> Result {
         let limit = rules.config.slots_bytes_max;
-        let over = self.totals.block_bytes > limit;
+        let over = self.totals.slot_bytes > limit;
         let margin = margin(rules) + rules.block;
         loop {
-            let page = BLOCKS.first(64)?;
+            let page = PAGES.first(64)?;
             let mut kept = page.is_empty();
             for (at, bytes) in page {
                 let end = (at.0 + 1) * rules.block;
                 let old = self.totals.floor.is_some_and(|floor| end <= floor - margin);
                 let needed = self.totals.until.is_none_or(|until| end + margin > until);
-                if !old && (needed || !(over && self.totals.block_bytes > limit / 10 * 9)) {
+                if !old && (needed || !(over && self.totals.slot_bytes > limit / 10 * 9)) {
                     kept = true;
                     break;
                 }
-                if !old {
+                if !old && self.totals.floor.is_none_or(|floor| floor < end + margin) {
                     count("blocks_closed_early", 1);
                     self.totals.floor = self.totals.floor.max(Some(end + margin));
                 }
                 self.totals.cut = self.totals.cut.max(Some(end));
-                BLOCKS.delete(&at);
-                self.blocks.remove(&at);
-                self.totals.block_bytes = self.totals.block_bytes.saturating_sub(bytes.len() as u64);
+                PAGES.delete(&at);
+                self.pages.remove(&at);
+                self.totals.slot_bytes = self.totals.slot_bytes.saturating_sub(bytes.len() as u64);
             }
             if kept {
                 return Ok(());

@@ -85,6 +85,7 @@ fn row(input: &DeriveInput) -> Result<TokenStream> {
         .iter()
         .enumerate()
         .map(|(index, (name, _))| quote!(::weir_sdk::Cell::append(&self.#name, &mut columns[#index]);));
+    let digests = fields.iter().map(|(name, _)| quote!(::weir_sdk::Cell::digest(&self.#name, &mut digest);));
     Ok(quote! {
         impl ::weir_sdk::Row for #ident {
             fn table() -> ::weir_sdk::Table {
@@ -100,6 +101,12 @@ fn row(input: &DeriveInput) -> Result<TokenStream> {
 
             fn append(&self, columns: &mut [::weir_sdk::ColumnBuilder]) {
                 #(#appends)*
+            }
+
+            fn digest(&self) -> u64 {
+                let mut digest = ::weir_sdk::Digest::default();
+                #(#digests)*
+                digest.finish()
             }
         }
     })

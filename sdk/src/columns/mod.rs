@@ -178,6 +178,12 @@ impl Text {
         if self.valid.get(row) { Some(self.distinct(self.key(row))) } else { None }
     }
 
+    /// Whether the row has a text.
+    #[inline]
+    pub fn is_valid(&self, row: usize) -> bool {
+        self.valid.get(row)
+    }
+
     /// Whether the row's text is this one. A null is no text.
     #[inline]
     pub fn is(&self, row: usize, text: &str) -> bool {

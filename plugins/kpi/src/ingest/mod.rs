@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use weir_sdk::{Batch, Result, Text, count};
 
+use crate::codec::Mixed;
 use crate::config::Rules;
 use crate::keys::{ServiceId, Services};
 use crate::store::{Dirty, Store, mark};
@@ -22,9 +23,11 @@ pub(crate) struct ByService {
     /// By the keys of the three columns as one number: a service of the batch, plus one.
     table: Vec<u32>,
     /// The same where there are too many keys for a table.
-    known: HashMap<[usize; 3], u32>,
+    known: HashMap<u64, u32, Mixed>,
     /// The services of the batch.
     services: Vec<ServiceId>,
+    /// The keys of the row before and its service: rows of a resource stand together.
+    last: Option<(u64, u32)>,
 }
 
 /// Tables of more entries are not worth their memory.
@@ -37,28 +40,40 @@ impl ByService {
         // A key more of each for its nulls. A column that is no dictionary has a key a row.
         let size = columns.iter().map(|column| column.distinct_len() + 1).product::<usize>();
         let table = if size <= TABLE_MAX { vec![0; size] } else { Vec::new() };
-        Ok(Self { columns, table, known: HashMap::new(), services: Vec::new() })
+        Ok(Self { columns, table, known: HashMap::default(), services: Vec::new(), last: None })
     }
 
     /// The service of a row, by its place among those of the batch.
     #[inline]
     pub(crate) fn place(&mut self, row: usize, services: &mut Services, limit: u32) -> Result<usize> {
-        let key = |column: &Text| if column.get(row).is_some() { column.key(row) + 1 } else { 0 };
-        let keys = [key(&self.columns[0]), key(&self.columns[1]), key(&self.columns[2])];
-        let [namespace, service, _] = [0, 1, 2].map(|column: usize| self.columns[column].distinct_len() + 1);
-        let at = (keys[2] * service + keys[1]) * namespace + keys[0];
-        let known = if self.table.is_empty() { self.known.get(&keys).copied() } else { self.table.get(at).copied() };
-        if let Some(place) = known.and_then(|known| known.checked_sub(1)) {
+        let key = |column: &Text| if column.is_valid(row) { column.key(row) as u64 + 1 } else { 0 };
+        let size = |column: &Text| column.distinct_len() as u64 + 1;
+        let [namespace, service, environment] = &self.columns;
+        let at = (key(environment) * size(service) + key(service)) * size(namespace) + key(namespace);
+        if let Some((_, place)) = self.last.filter(|(known, _)| *known == at) {
             return Ok(place as usize);
         }
-        let [namespace, service, environment] =
-            [0, 1, 2].map(|column: usize| self.columns[column].get(row).unwrap_or_default());
+        let known = match self.table.get(at as usize) {
+            Some(known) => known.checked_sub(1),
+            None => self.known.get(&at).copied(),
+        };
+        let place = match known {
+            Some(place) => place,
+            None => self.new_place(row, at, services, limit)?,
+        };
+        self.last = Some((at, place));
+        Ok(place as usize)
+    }
+
+    fn new_place(&mut self, row: usize, at: u64, services: &mut Services, limit: u32) -> Result<u32> {
+        let [namespace, service, environment] = self.columns.each_ref().map(|column| column.get(row).unwrap_or_default());
+        let place = self.services.len() as u32;
         self.services.push(services.id(namespace, service, environment, limit)?);
-        match self.table.get_mut(at) {
-            Some(known) => *known = self.services.len() as u32,
-            None => _ = self.known.insert(keys, self.services.len() as u32),
+        match self.table.get_mut(at as usize) {
+            Some(known) => *known = place + 1,
+            None => _ = self.known.insert(at, place),
         }
-        Ok(self.services.len() - 1)
+        Ok(place)
     }
 
     /// The service of a row.

@@ -5,6 +5,7 @@ use weir_sdk::prelude::*;
 use super::{ByService, takes, touched};
 use crate::codec::{mix, mix_text};
 use crate::config::Rules;
+use crate::ids::Seen;
 use crate::keys::Services;
 use crate::store::Store;
 
@@ -38,10 +39,8 @@ pub(crate) fn probes(rules: &Rules, services: &mut Services, store: &mut Store, 
         let texts = [name.get(row), attributes.get(row), instance.get(row)];
         let id = texts.iter().fold(0, |hash, text| mix_text(hash, text.unwrap_or_default()));
         let id = mix(id, time.cast_unsigned());
-        let known = store.ids(slot, service);
-        if let Err(place) = known.binary_search(&id) {
-            known.insert(place, id);
-            store.save_ids(slot, service, 1)?;
+        let ids = store.ids.place(slot)?;
+        if store.ids.see(ids, service, id, true) == Seen::New {
             store.change(rules, service, slot, |slot| {
                 let [well, failed] = slot.probes;
                 slot.probes = [well.wrapping_add_signed(good), failed.wrapping_add_signed(bad)];

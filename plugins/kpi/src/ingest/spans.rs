@@ -1,12 +1,15 @@
 //! Spans of kind SERVER and CONSUMER: a request each.
 
+use std::collections::HashMap;
+
 use weir_sdk::prelude::*;
 
 use super::{ByService, takes, touched};
-use crate::codec::mix;
+use crate::codec::{Mixed, mix};
 use crate::config::Rules;
+use crate::ids::Seen;
 use crate::keys::{ServiceId, Services};
-use crate::slots::{Counts, Source, fixed};
+use crate::slots::{Counts, ONE, Source, fixed};
 use crate::store::Store;
 
 /// The columns that are read of spans.
@@ -21,20 +24,6 @@ pub(crate) const COLUMNS: [&str; 9] = [
     "trace_id",
     "span_id",
 ];
-
-/// A service and a slot.
-type Place = (ServiceId, i64);
-
-/// A request, before it is known whether it is a duplicate.
-#[derive(Clone, Copy)]
-struct Request {
-    /// Its service and slot, by their place among those of the batch.
-    group: u32,
-    bad: bool,
-    slow: bool,
-    id: Option<u64>,
-    weight: u64,
-}
 
 /// HTTP status codes, from the column of their own or from the attribute, as numbers or as text.
 pub(crate) enum Codes {
@@ -66,179 +55,184 @@ fn chosen(column: &weir_sdk::Text, texts: &[&str]) -> Vec<bool> {
     (0..column.distinct_len()).map(|key| texts.contains(&column.distinct(key))).collect()
 }
 
-/// Counts the requests of a batch of spans.
+/// The columns of a batch that say what a request was.
+struct Columns {
+    time: weir_sdk::I64s,
+    /// Read only where there is a threshold.
+    duration: Option<weir_sdk::I64s>,
+    weight: weir_sdk::F64s,
+    traces: weir_sdk::Fixed<16>,
+    spans: weir_sdk::Fixed<8>,
+    status: weir_sdk::Text,
+    failed: Vec<bool>,
+    codes: Codes,
+}
+
+impl Columns {
+    fn read(rules: &Rules, batch: &Batch<'_>) -> Result<Self> {
+        let status = batch.text("status_code")?;
+        Ok(Self {
+            time: batch.i64("time")?,
+            duration: if rules.config.latency_ms.is_empty() { None } else { Some(batch.i64("duration_ns")?) },
+            weight: batch.f64("adjusted_count")?,
+            traces: batch.trace_ids("trace_id")?,
+            spans: batch.span_ids("span_id")?,
+            failed: chosen(&status, &["ERROR"]),
+            status,
+            codes: Codes::read(batch)?,
+        })
+    }
+
+    #[inline]
+    fn id(&self, row: usize) -> Option<u64> {
+        let (trace, span) = (u128::from_le_bytes(*self.traces.get(row)?), u64::from_le_bytes(*self.spans.get(row)?));
+        Some(mix(mix((trace >> 64) as u64, trace as u64), span))
+    }
+
+    #[inline]
+    fn is_bad(&self, row: usize) -> bool {
+        let code = self.codes.get(row);
+        match code {
+            Some(400..=499) => false,
+            Some(code) if code >= 500 => true,
+            _ => self.status.is_valid(row) && self.failed.get(self.status.key(row)).copied().unwrap_or(false),
+        }
+    }
+
+    /// What a request adds that takes longer than `limit` if it is slow.
+    #[inline]
+    fn counts(&self, row: usize, limit: i64) -> Counts {
+        // Nearly all stand for one.
+        let valid = match self.weight.get(row) {
+            None | Some(1.0) => ONE,
+            Some(weight) => fixed(weight),
+        };
+        let slow = self.duration.as_ref().and_then(|duration| duration.get(row)).is_some_and(|ns| ns > limit);
+        let part = |is: bool| if is { valid } else { 0 };
+        Counts { valid, bad: part(self.is_bad(row)), slow: part(slow), rows: 1 }
+    }
+}
+
+/// Counts the requests of a batch of spans, each once.
 pub(crate) fn spans(rules: &Rules, services: &mut Services, store: &mut Store, batch: &Batch<'_>) -> Result {
     let kind = batch.text("kind")?;
     let serving = chosen(&kind, &["SERVER", "CONSUMER"]);
     if !serving.contains(&true) {
         return Ok(());
     }
-    let (groups, requests) = read(rules, services, store, batch, &kind, &serving)?;
-    count_requests(rules, store, &groups, requests)
-}
-
-fn read(
-    rules: &Rules,
-    services: &mut Services,
-    store: &Store,
-    batch: &Batch<'_>,
-    kind: &weir_sdk::Text,
-    serving: &[bool],
-) -> Result<(Vec<Place>, Vec<Request>)> {
-    let (time, duration, weight) = (batch.i64("time")?, batch.i64("duration_ns")?, batch.f64("adjusted_count")?);
-    let (traces, spans) = (batch.trace_ids("trace_id")?, batch.span_ids("span_id")?);
-    let (status, codes) = (batch.text("status_code")?, Codes::read(batch)?);
-    let failed = chosen(&status, &["ERROR"]);
+    let columns = Columns::read(rules, batch)?;
     let mut by_service = ByService::new(batch)?;
-    let mut latency = Latencies::default();
     let mut groups = Groups::default();
-    let mut requests = Vec::with_capacity(batch.rows());
+    let mut duplicates = 0;
     for row in 0..batch.rows() {
-        if kind.get(row).is_none() || !serving.get(kind.key(row)).copied().unwrap_or(false) {
+        if !kind.is_valid(row) || !serving.get(kind.key(row)).copied().unwrap_or(false) {
             continue;
         }
         let place = by_service.place(row, services, rules.config.services_max)?;
+        let Some(time) = columns.time.get(row) else { continue };
         let service = by_service.service(place);
-        let Some(time) = time.get(row) else { continue };
-        let Some(group) = groups.of(rules, store, (place, service), time) else { continue };
-        let id = spans.get(row).zip(traces.get(row)).map(|(span, trace)| id(trace, span));
-        let failed = status.get(row).is_some() && failed.get(status.key(row)).copied().unwrap_or(false);
-        let bad = match codes.get(row) {
-            Some(400..=499) => false,
-            Some(code) => failed || code >= 500,
-            None => failed,
-        };
-        let slow = duration.get(row).is_some_and(|ns| ns > latency.of(rules, services, service));
-        let weight = fixed(weight.get(row).unwrap_or(1.0));
-        requests.push(Request { group, bad, slow, id, weight });
+        let Some(group) = groups.of(rules, services, store, (place, service), time)? else { continue };
+        let seen = columns.id(row).map_or(Seen::Unchecked, |id| {
+            let room = (group.known as usize) < rules.config.dedup_max;
+            store.ids.see(group.ids, service, id, room)
+        });
+        match seen {
+            Seen::Known => {
+                duplicates += 1;
+                continue;
+            }
+            Seen::New => group.known += 1,
+            Seen::Unchecked => group.unchecked += 1,
+        }
+        group.counts.add(columns.counts(row, group.latency));
     }
-    Ok((groups.all, requests))
+    let mut unchecked = 0;
+    for group in groups.all.iter().filter(|group| group.counts.rows > 0) {
+        unchecked += group.unchecked;
+        store.change(rules, group.service, group.slot, |slot| {
+            slot.sources[Source::Spans as usize].add(group.counts);
+            slot.unchecked |= group.unchecked > 0;
+        })?;
+        touched(store, group.service, group.slot)?;
+    }
+    count("spans_duplicated", duplicates);
+    count("spans_unchecked", unchecked);
+    Ok(())
 }
 
-fn id(trace: &[u8; 16], span: &[u8; 8]) -> u64 {
-    let trace = u128::from_le_bytes(*trace);
-    mix(mix((trace >> 64) as u64, trace as u64), u64::from_le_bytes(*span))
+/// A service and slot of the batch, and what was counted of them.
+struct Group {
+    service: ServiceId,
+    slot: i64,
+    /// Where the ids of the slot are, and how many are known of the service.
+    ids: usize,
+    known: u32,
+    /// Beyond so many nanoseconds a request is slow.
+    latency: i64,
+    counts: Counts,
+    unchecked: u64,
 }
 
 /// Services and slots of a batch, each with its place.
 #[derive(Default)]
 struct Groups {
-    all: Vec<Place>,
-    known: std::collections::HashMap<Place, u32>,
+    all: Vec<Group>,
+    known: HashMap<(ServiceId, i64), u32, Mixed>,
     /// The last slot of each service of the batch: from and to in nanoseconds, and its place.
-    last: Vec<(i64, i64, Option<u32>)>,
+    last: Vec<(i64, i64, u32)>,
 }
 
 impl Groups {
     #[inline]
-    fn of(&mut self, rules: &Rules, store: &Store, (place, service): (usize, ServiceId), time: i64) -> Option<u32> {
-        match self.last.get(place) {
-            Some(&(from, to, Some(group))) if (from..to).contains(&time) => Some(group),
-            _ => self.find(rules, store, (place, service), time),
-        }
+    fn of(
+        &mut self,
+        rules: &Rules,
+        services: &Services,
+        store: &mut Store,
+        (place, service): (usize, ServiceId),
+        time: i64,
+    ) -> Result<Option<&mut Group>> {
+        let group = match self.last.get(place) {
+            Some(&(from, to, group)) if (from..to).contains(&time) => Some(group),
+            _ => self.find(rules, services, store, (place, service), time)?,
+        };
+        Ok(group.and_then(|group| self.all.get_mut(group as usize)))
     }
 
-    fn find(&mut self, rules: &Rules, store: &Store, (place, service): (usize, ServiceId), time: i64) -> Option<u32> {
+    fn find(
+        &mut self,
+        rules: &Rules,
+        services: &Services,
+        store: &mut Store,
+        (place, service): (usize, ServiceId),
+        time: i64,
+    ) -> Result<Option<u32>> {
         let slot = rules.slot_of(time);
-        let known = self.known.get(&(service, slot)).copied();
-        let group = known.or_else(|| {
-            takes(rules, store, slot).then(|| {
-                let group = self.all.len() as u32;
-                self.all.push((service, slot));
+        let group = match self.known.get(&(service, slot)) {
+            Some(&group) => group,
+            None if !takes(rules, store, slot) => return Ok(None),
+            None => {
+                let ids = store.ids.place(slot)?;
+                let name = services.key(service).map(|key| key.service.as_str()).unwrap_or_default();
+                self.all.push(Group {
+                    service,
+                    slot,
+                    ids,
+                    known: store.ids.known(ids, service),
+                    latency: rules.latency_ns(name),
+                    counts: Counts::default(),
+                    unchecked: 0,
+                });
+                let group = self.all.len() as u32 - 1;
                 self.known.insert((service, slot), group);
                 group
-            })
-        });
+            }
+        };
         if self.last.len() <= place {
-            self.last.resize(place + 1, (0, 0, None));
+            self.last.resize(place + 1, (0, 0, 0));
         }
         let from = rules.time_of(slot);
         self.last[place] = (from, from.saturating_add(rules.slot_ns()), group);
-        group
+        Ok(Some(group))
     }
-}
-
-/// The latency threshold of the service last asked for.
-#[derive(Default)]
-struct Latencies(Option<(ServiceId, i64)>);
-
-impl Latencies {
-    fn of(&mut self, rules: &Rules, services: &Services, service: ServiceId) -> i64 {
-        match self.0 {
-            Some((known, limit)) if known == service => limit,
-            _ => {
-                let name = services.key(service).map(|key| key.service.as_str()).unwrap_or_default();
-                let limit = rules.latency_ns(name);
-                self.0 = Some((service, limit));
-                limit
-            }
-        }
-    }
-}
-
-/// Adds requests to their slots, each once.
-fn count_requests(rules: &Rules, store: &mut Store, groups: &[Place], mut requests: Vec<Request>) -> Result {
-    requests.sort_unstable_by_key(|request| (request.group, request.id));
-    for of_group in requests.chunk_by(|one, other| one.group == other.group) {
-        let Some(&(service, slot)) = of_group.first().and_then(|request| groups.get(request.group as usize)) else {
-            continue;
-        };
-        let known = store.ids(slot, service);
-        let before = known.len();
-        let (counts, unchecked, duplicates) = distinct(of_group, known, rules.config.dedup_max);
-        let new = known.len() - before;
-        if new > 0 {
-            store.save_ids(slot, service, new)?;
-        }
-        weir_sdk::count("spans_duplicated", duplicates);
-        weir_sdk::count("spans_unchecked", unchecked);
-        if counts.rows == 0 {
-            continue;
-        }
-        store.change(rules, service, slot, |slot| {
-            slot.sources[Source::Spans as usize].add(counts);
-            slot.unchecked |= unchecked > 0;
-        })?;
-        touched(store, service, slot)?;
-    }
-    Ok(())
-}
-
-/// What the requests of a slot, sorted by id, come to that are not known yet; how many could not be checked, and how
-/// many were known. Their ids are known from now on.
-fn distinct(requests: &[Request], known: &mut Vec<u64>, limit: usize) -> (Counts, u64, u64) {
-    let (mut counts, mut unchecked, mut duplicates) = (Counts::default(), 0, 0);
-    let mut add = |request: &Request| {
-        let weight = |is: bool| if is { request.weight } else { 0 };
-        let (bad, slow) = (weight(request.bad), weight(request.slow));
-        counts.add(Counts { valid: request.weight, bad, slow, rows: 1 });
-    };
-    let (mut new, mut last) = (Vec::with_capacity(requests.len()), None);
-    let mut place = 0;
-    for request in requests {
-        let Some(id) = request.id else {
-            unchecked += 1;
-            add(request);
-            continue;
-        };
-        // Both are sorted: what is before the id stays before all ids that follow.
-        place += known.get(place..).unwrap_or_default().iter().take_while(|known| **known < id).count();
-        if known.get(place) == Some(&id) || last == Some(id) {
-            duplicates += 1;
-            continue;
-        }
-        last = Some(id);
-        add(request);
-        if known.len() + new.len() < limit {
-            new.push(id);
-        } else {
-            unchecked += 1;
-        }
-    }
-    if !new.is_empty() {
-        known.append(&mut new);
-        // Two sorted runs: this sort merges them.
-        known.sort();
-    }
-    (counts, unchecked, duplicates)
 }

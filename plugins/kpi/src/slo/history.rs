@@ -1,7 +1,6 @@
 //! What a service's requests were, slot by slot, and hour by hour where the slots are no longer kept; sums of any
 //! window.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Sub;
 
 use super::{HOUR_NS, HOUR_SLOTS, SLOT_NS};
@@ -38,10 +37,10 @@ pub(crate) struct Hour {
 /// when a window moves. They wrap around; a difference is right while it is below 8.8e12 requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sums {
-    valid: i64,
-    bad: i64,
-    planned_valid: i64,
-    planned_bad: i64,
+    pub(super) valid: i64,
+    pub(super) bad: i64,
+    pub(super) planned_valid: i64,
+    pub(super) planned_bad: i64,
 }
 
 const UNIT: f64 = (1_u64 << 20) as f64;
@@ -62,7 +61,7 @@ impl Sums {
         }
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         self.zip(other, i64::wrapping_add)
     }
 
@@ -150,22 +149,27 @@ impl History {
     /// An hour of which there is any slot is taken from its slots, so they are kept or given up by whole hours. Of an
     /// hour without slots that a window cuts, the window has the share of its time.
     pub(crate) fn new(hours: impl IntoIterator<Item = Hour>, slots: impl IntoIterator<Item = Slot>) -> Self {
-        let mut ordered: BTreeMap<i64, (i64, Sums)> = BTreeMap::new();
-        let mut detailed = BTreeSet::new();
-        for slot in slots {
-            detailed.insert(slot.start.div_euclid(HOUR_NS));
-            let (_, sums) = ordered.entry(slot.start.div_euclid(SLOT_NS)).or_insert((1, Sums::default()));
-            *sums = sums.plus(Sums::from(&slot));
-        }
+        let mut all: Vec<(i64, i64, Sums)> =
+            slots.into_iter().map(|slot| (slot.start.div_euclid(SLOT_NS), 1, Sums::from(&slot))).collect();
+        // They mostly come in their order, and a sort that finds them so is a look at each.
+        all.sort_by_key(|(start, ..)| *start);
+        let mut coarse: Vec<(i64, i64, Sums)> = Vec::new();
         for hour in hours {
-            let number = hour.start.div_euclid(HOUR_NS);
-            if !detailed.contains(&number) {
-                ordered.insert(number * HOUR_SLOTS, (HOUR_SLOTS, Sums::from(&hour)));
+            let start = hour.start.div_euclid(HOUR_NS) * HOUR_SLOTS;
+            let at = all.partition_point(|(known, ..)| *known < start);
+            if all.get(at).is_none_or(|(known, ..)| *known >= start + HOUR_SLOTS) {
+                // Of two that tell of one hour the later one counts.
+                coarse.retain(|(known, ..)| *known != start);
+                coarse.push((start, HOUR_SLOTS, Sums::from(&hour)));
             }
         }
-        let mut history = Self { segments: Vec::with_capacity(ordered.len()), total: Sums::default() };
-        for (start, (slots, sums)) in ordered {
-            history.segments.push(Segment { start, slots, before: history.total });
+        all.append(&mut coarse);
+        all.sort_by_key(|(start, ..)| *start);
+        let mut history = Self { segments: Vec::with_capacity(all.len()), total: Sums::default() };
+        for (start, slots, sums) in all {
+            if history.segments.last().is_none_or(|last| last.start != start) {
+                history.segments.push(Segment { start, slots, before: history.total });
+            }
             history.total = history.total.plus(sums);
         }
         history

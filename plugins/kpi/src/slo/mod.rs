@@ -15,10 +15,12 @@
 mod config;
 mod history;
 mod row;
+mod watch;
 
 pub(crate) use config::{Config, Objective, Rule, RuleName};
 pub(crate) use history::{History, Hour, Slot};
 pub(crate) use row::{SloRow, rows};
+pub(crate) use watch::Watch;
 
 use history::{Cursor, Sums};
 
@@ -75,6 +77,16 @@ fn burn(sums: &Sums, objective: &Objective) -> Option<f64> {
     (allowed > 0.0).then(|| sums.bad() / allowed)
 }
 
+/// Which rules fire where `window` gives the sums of the last so many slots.
+fn firing(config: &Config, objective: &Objective, window: &impl Fn(i64) -> Sums) -> [bool; 4] {
+    let burns = |sums: &Sums, rule: &Rule| burn(sums, objective).is_some_and(|burn| burn >= rule.burn * (1.0 - ROUNDING));
+    RuleName::ALL.map(|name| {
+        let rule = config.rule(name);
+        let (long, short) = (window(rule.long.slots()), window(rule.short.slots()));
+        burns(&long, rule) && burns(&short, rule) && long.bad() >= config.bad_min
+    })
+}
+
 /// Which rules fire, slot by slot, for the slots that end after `from` and not after `until` (nanoseconds since 1970).
 pub(crate) fn steps<'a>(
     history: &'a History,
@@ -92,13 +104,15 @@ pub(crate) fn steps<'a>(
     });
     (first..=last).map(move |end| {
         let sums = history.before(&mut head, end);
-        let since = |tail: &mut Cursor, slots: i64| sums - history.before(tail, end - slots);
-        let mut firing = [false; 4];
-        for ((fires, rule), (long, short)) in firing.iter_mut().zip(rules).zip(&mut tails) {
-            let (long, short) = (since(long, rule.long.slots()), since(short, rule.short.slots()));
-            let burns = |sums: &Sums| burn(sums, objective).is_some_and(|burn| burn >= rule.burn * (1.0 - ROUNDING));
-            *fires = burns(&long) && burns(&short) && long.bad() >= config.bad_min;
+        // The tails of a rule's windows: each goes forward by a slot a step.
+        let mut windows = [(0, Sums::default()); 8];
+        let spans = rules.iter().flat_map(|rule| [rule.long.slots(), rule.short.slots()]);
+        let cursors = tails.iter_mut().flat_map(|(long, short)| [long, short]);
+        for ((window, slots), tail) in windows.iter_mut().zip(spans).zip(cursors) {
+            *window = (slots, sums - history.before(tail, end - slots));
         }
+        let window = |slots: i64| windows.iter().find(|(known, _)| *known == slots).map_or(sums, |(_, sums)| *sums);
+        let firing = firing(config, objective, &window);
         Step { end: end * SLOT_NS, firing }
     })
 }

@@ -3,6 +3,7 @@
 use weir_sdk::prelude::*;
 
 use super::config::Span;
+use super::history::Sums;
 use super::{Config, HOUR_NS, HOUR_SLOTS, History, Objective, RuleName, SLOT_NS, Step, burn, changes, steps};
 
 /// Service level objectives: what was promised and kept in an hour of a service, what is left of the error budget, how
@@ -80,16 +81,16 @@ pub(super) const REPORTED: [Span; 7] =
     [Span::minutes(5), Span::minutes(30), Span::hours(1), Span::hours(2), Span::hours(6), Span::days(1), Span::days(3)];
 
 /// What the rules did in an hour.
-#[derive(Default)]
-struct Alerts {
-    page: bool,
-    ticket: bool,
-    fired_at: [Option<Timestamp>; 4],
-    cleared_at: [Option<Timestamp>; 4],
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Alerts {
+    pub(super) page: bool,
+    pub(super) ticket: bool,
+    pub(super) fired_at: [Option<Timestamp>; 4],
+    pub(super) cleared_at: [Option<Timestamp>; 4],
 }
 
 impl Alerts {
-    fn note(&mut self, before: &Step, step: &Step) {
+    pub(super) fn note(&mut self, before: &Step, step: &Step) {
         self.page |= step.page();
         self.ticket |= step.ticket();
         for edge in changes(before, step) {
@@ -107,6 +108,15 @@ impl Alerts {
     }
 }
 
+/// What was worked out of an objective up to a time: its rows, and how the rules stand there.
+#[derive(Default)]
+pub(crate) struct Worked {
+    pub(crate) rows: Vec<SloRow>,
+    pub(super) firing: [bool; 4],
+    /// What the rules did in the part of an hour at the end.
+    pub(super) alerts: Alerts,
+}
+
 /// The rows of an objective of a service for the hours from that of `from` to that of `until` (nanoseconds since 1970).
 ///
 /// Slots that end after `until` are not looked at, so the last hour may be a part of one: it is computed as if it ended
@@ -118,43 +128,47 @@ pub(crate) fn rows(
     (environment, service_name): (&str, &str),
     from: i64,
     until: i64,
-) -> Vec<SloRow> {
+) -> Worked {
     let from = from.div_euclid(HOUR_NS) * HOUR_NS;
     let until = until.div_euclid(SLOT_NS) * SLOT_NS;
     let mut steps = steps(history, config, objective, from.saturating_sub(SLOT_NS), until);
-    let Some(mut before) = steps.next() else { return Vec::new() };
-    let mut rows = Vec::new();
-    let mut alerts = Alerts::default();
+    let mut worked = Worked::default();
+    let Some(mut before) = steps.next() else { return worked };
     for step in steps {
-        alerts.note(&before, &step);
+        worked.alerts.note(&before, &step);
         before = step;
         if step.end % HOUR_NS == 0 || step.end == until {
-            let alerts = std::mem::take(&mut alerts);
-            rows.extend(row(history, config, objective, (environment, service_name), step.end, alerts));
+            let end = step.end.div_euclid(SLOT_NS);
+            let window = |slots: i64| history.between(end - slots, end);
+            worked.rows.extend(row(config, objective, (environment, service_name), end, &worked.alerts, &window));
+        }
+        if step.end % HOUR_NS == 0 {
+            worked.alerts = Alerts::default();
         }
     }
-    rows
+    worked.firing = before.firing;
+    worked
 }
 
-/// The row of the hour that ends there, or of the part of it that does.
-fn row(
-    history: &History,
+/// The row of the hour that ends with the slot before `end`, or of the part of it that does, where `window` gives the
+/// sums of the last so many slots.
+pub(super) fn row(
     config: &Config,
     objective: &Objective,
     (environment, service_name): (&str, &str),
     end: i64,
-    alerts: Alerts,
+    alerts: &Alerts,
+    window: &impl Fn(i64) -> Sums,
 ) -> Option<SloRow> {
-    let end = end.div_euclid(SLOT_NS);
     let start = (end - 1).div_euclid(HOUR_SLOTS) * HOUR_SLOTS;
-    let hour = history.between(start, end);
+    let hour = window(end - start);
     if hour.is_empty() && alerts.are_quiet() {
         return None;
     }
     let (valid, bad) = hour.unplanned();
-    let (period_valid, period_bad) = history.between(end - config.period.slots(), end).unplanned();
+    let (period_valid, period_bad) = window(config.period.slots()).unplanned();
     let [burn_5m, burn_30m, burn_1h, burn_2h, burn_6h, burn_1d, burn_3d] =
-        REPORTED.map(|span| burn(&history.between(end - span.slots(), end), objective));
+        REPORTED.map(|span| burn(&window(span.slots()), objective));
     let (fired, cleared) =
         (|rule: RuleName| alerts.fired_at[rule as usize], |rule: RuleName| alerts.cleared_at[rule as usize]);
     Some(SloRow {

@@ -4,10 +4,10 @@ use weir_sdk::Row as _;
 use weir_sdk::prelude::{Result, Timestamp};
 
 /// 2026-03-02T00:00:00Z.
-const DAY: i64 = 1_772_409_600_000_000_000;
+pub(super) const DAY: i64 = 1_772_409_600_000_000_000;
 
 /// Nanoseconds of a time of the day.
-fn at(hour: i64, minute: i64, second: i64) -> i64 {
+pub(super) fn at(hour: i64, minute: i64, second: i64) -> i64 {
     DAY + (hour * 3600 + minute * 60 + second) * 1_000_000_000
 }
 
@@ -40,7 +40,7 @@ fn golden_day() -> Vec<Slot> {
     (0..8640).map(|number| DAY + number * SLOT_NS).filter(|start| !silent(start)).map(slot).collect()
 }
 
-fn hours_of(slots: &[Slot]) -> Vec<Hour> {
+pub(super) fn hours_of(slots: &[Slot]) -> Vec<Hour> {
     let mut hours: Vec<Hour> = Vec::new();
     for slot in slots {
         let start = slot.start / HOUR_NS * HOUR_NS;
@@ -62,17 +62,17 @@ fn history(slots: &[Slot]) -> History {
     History::new([], slots.iter().copied())
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config::default()
 }
 
-fn objective() -> Objective {
+pub(super) fn objective() -> Objective {
     config().objectives.remove(0)
 }
 
 /// The rows of the default objective.
-fn rows_of(history: &History, from: i64, until: i64) -> Vec<SloRow> {
-    rows(history, &config(), &objective(), ("production", "checkout"), from, until)
+pub(super) fn rows_of(history: &History, from: i64, until: i64) -> Vec<SloRow> {
+    rows(history, &config(), &objective(), ("production", "checkout"), from, until).rows
 }
 
 fn edges_of(history: &History, rule: RuleName) -> Vec<(&'static str, String)> {
@@ -82,10 +82,10 @@ fn edges_of(history: &History, rule: RuleName) -> Vec<(&'static str, String)> {
 }
 
 /// A generator that a seed replays.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -100,7 +100,7 @@ impl Random {
 }
 
 /// Hours that are quiet, silent, a little bad and very bad, in runs of minutes.
-fn random_day(seed: u64) -> Vec<Slot> {
+pub(super) fn random_day(seed: u64) -> Vec<Slot> {
     let mut random = Random(seed);
     let mut slots = Vec::new();
     let mut start = DAY;
