@@ -3,8 +3,13 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt64Type};
 use arrow_array::{Array, ArrayRef};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, exponential_histogram_data_point, metric,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
@@ -93,7 +98,7 @@ fn assert_account(numbers: &Numbers, rows_in: u64) {
 }
 
 /// The guests that fail on every batch, the kind of their fault and what is said of it.
-const FAILING: [(&str, &str, &str); 11] = [
+const FAILING: [(&str, &str, &str); 12] = [
     ("panics", "trap", "plugin `panics` panicked: a batch of 60 rows is too much for me"),
     ("loops", "time", "plugin `loops` took longer than 100 ms"),
     ("allocates", "memory", "plugin `allocates` memory limit 64 MiB reached ([plugin.limits] memory)"),
@@ -106,6 +111,11 @@ const FAILING: [(&str, &str, &str); 11] = [
     ("wrong-length", "contract", "plugin `wrong-length` column `made`: it has 61 rows, and there are 60"),
     ("bad-utf8", "contract", "plugin `bad-utf8` column `made`: `bytes` is not UTF-8 at byte 0"),
     ("bad-offsets", "contract", "plugin `bad-offsets` column `made`: `offsets` end at 60000, and `bytes` has 10"),
+    (
+        "writes-lists",
+        "contract",
+        "plugin `writes-lists` column `made`: it is a column of lists, which can be read, not written, and declared as u64",
+    ),
     ("bad-keys", "contract", "plugin `bad-keys` column `made`: key 5 of row 0 is beyond the 1 values"),
     (
         "fills-state",
@@ -344,6 +354,62 @@ fn a_guest_reads_and_rewrites_columns_across_the_boundary() {
     assert!(path.as_string::<i32>().iter().all(|path| path == Some("/items/#")), "{path:?}");
     let added = chain.added_columns(Signal::Spans);
     assert_eq!(added.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["duration_us"]);
+}
+
+/// Data points: a histogram, a gauge, an exponential histogram, and a histogram without buckets.
+fn points() -> Batch {
+    let histogram = |bounds: &[f64], counts: &[u64]| {
+        let point = HistogramDataPoint {
+            explicit_bounds: bounds.to_vec(),
+            bucket_counts: counts.to_vec(),
+            ..Default::default()
+        };
+        metric::Data::Histogram(Histogram { data_points: vec![point], ..Default::default() })
+    };
+    let buckets = exponential_histogram_data_point::Buckets { offset: -3, bucket_counts: vec![4, 0, u64::MAX] };
+    let exponential = ExponentialHistogramDataPoint { positive: Some(buckets), ..Default::default() };
+    let all = [
+        histogram(&[0.1, 0.5], &[1, 2, 3]),
+        metric::Data::Gauge(Gauge { data_points: vec![NumberDataPoint::default()] }),
+        metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![exponential],
+            ..Default::default()
+        }),
+        histogram(&[], &[]),
+    ];
+    let metrics = all.map(|data| Metric { name: "taken".into(), data: Some(data), ..Default::default() }).to_vec();
+    let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
+    let request =
+        ExportMetricsServiceRequest { resource_metrics: vec![ResourceMetrics { scope_metrics, ..Default::default() }] };
+    let mut builder = decode::Builder::new(Signal::Metrics);
+    decode::decode(&request.encode_to_vec(), &mut builder).expect("it decodes");
+    builder.finish()
+}
+
+#[test]
+fn a_guest_reads_lists_a_slice_a_row() {
+    let (chain, _) = chain(vec![link("reads-lists")]);
+    let batch = chain.process(0, 0, Some(points()), None).batches.pop().expect("they stay");
+    let texts = |column: &str| {
+        let texts = batch.read(column).expect("a column of the guest");
+        texts.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let read = [
+        "Some([0.1, 0.5]) Some([1, 2, 3]) None",
+        "None None None",
+        "None None Some([4, 0, 18446744073709551615])",
+        "Some([]) Some([]) None",
+    ];
+    assert_eq!(texts("read"), read.map(|text| Some(text.to_owned())));
+    let written = [Some("[0.1,0.5] [1,2,3]"), None, None, Some("[] []")];
+    assert_eq!(texts("written"), written.map(|text| text.map(str::to_owned)));
+    assert_eq!(
+        texts("refused")[0].as_deref(),
+        Some(
+            "quantiles: is a list of structures, which plugins cannot read; column \"bounds\" is read as lists of u64, but it \
+             is lists of f64"
+        )
+    );
 }
 
 #[test]

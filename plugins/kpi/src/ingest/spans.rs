@@ -167,8 +167,7 @@ impl Latencies {
         match self.0 {
             Some((known, limit)) if known == service => limit,
             _ => {
-                let name = services.key(service).map(|key| key.service.as_str()).unwrap_or_default();
-                let limit = rules.latency_ns(name);
+                let limit = rules.latency_of(services.key(service)).unwrap_or(i64::MAX);
                 self.0 = Some((service, limit));
                 limit
             }
