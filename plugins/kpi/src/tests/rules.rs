@@ -185,7 +185,7 @@ fn of_rpcs_those_fail_that_are_the_servers_fault() {
             .attribute("rpc.grpc.status_code", codes.iter().map(|code| (!with_error).then_some(*code)))
             .attribute(
                 "error.type",
-                codes.iter().map(|code| with_error.then(|| if *code == 7 { "timeout" } else { "" })),
+                codes.iter().map(|code| with_error.then_some(if *code == 7 { "timeout" } else { "" })),
             );
         let mut weir = Weir::new("{}");
         weir.process(batch);
