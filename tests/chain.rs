@@ -16,6 +16,9 @@ use weir::chain::{Chain, Counts, Emitted, Link, Numbers, Outcome};
 use weir::sandbox::{Engine, EngineOptions, Level, Limits, OnError, Plugin};
 use weir::{Kind, Signal, decode};
 
+#[path = "chain/lists.rs"]
+mod lists;
+
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(&EngineOptions { cache: false, cache_dir: None }).expect("an engine"));
 
@@ -93,7 +96,7 @@ fn assert_account(numbers: &Numbers, rows_in: u64) {
 }
 
 /// The guests that fail on every batch, the kind of their fault and what is said of it.
-const FAILING: [(&str, &str, &str); 11] = [
+const FAILING: [(&str, &str, &str); 12] = [
     ("panics", "trap", "plugin `panics` panicked: a batch of 60 rows is too much for me"),
     ("loops", "time", "plugin `loops` took longer than 100 ms"),
     ("allocates", "memory", "plugin `allocates` memory limit 64 MiB reached ([plugin.limits] memory)"),
@@ -106,6 +109,11 @@ const FAILING: [(&str, &str, &str); 11] = [
     ("wrong-length", "contract", "plugin `wrong-length` column `made`: it has 61 rows, and there are 60"),
     ("bad-utf8", "contract", "plugin `bad-utf8` column `made`: `bytes` is not UTF-8 at byte 0"),
     ("bad-offsets", "contract", "plugin `bad-offsets` column `made`: `offsets` end at 60000, and `bytes` has 10"),
+    (
+        "writes-lists",
+        "contract",
+        "plugin `writes-lists` column `made`: it is a column of lists, which can be read, not written, and declared as u64",
+    ),
     ("bad-keys", "contract", "plugin `bad-keys` column `made`: key 5 of row 0 is beyond the 1 values"),
     (
         "fills-state",

@@ -7,6 +7,8 @@
 mod columns;
 #[path = "../docs/plugins/drop_fast.rs"]
 mod drop_fast;
+#[path = "../docs/plugins/lists.rs"]
+mod lists;
 #[path = "../docs/plugins/masking.rs"]
 mod masking;
 #[path = "../docs/plugins/per_minute.rs"]

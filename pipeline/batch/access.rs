@@ -60,14 +60,17 @@ impl Batch {
     /// A column by name, or an attribute by its path (`attributes.K`, `resource.K`, `scope.K`), one value a row.
     ///
     /// 32-bit integers come as 64-bit ones. An attribute has the type that its values have; where they differ, and for
-    /// bytes, lists and maps, it is text: texts as they are, other values as JSON. Attributes as a whole are JSON text.
+    /// bytes, lists and maps, it is text: texts as they are, other values as JSON. Attributes as a whole are JSON text. A column
+    /// of lists comes as it is; lists of structures cannot be read.
     pub fn read(&self, path: &str) -> Result<ArrayRef> {
         match self.place(path).ok_or_else(|| self.unknown(path))? {
             Place::Column(at) => match &self.columns[at].1 {
                 Column::Array(array) => match array.data_type() {
                     DataType::Int32 => convert(array, &DataType::Int64, path),
                     DataType::UInt32 => convert(array, &DataType::UInt64, path),
-                    DataType::List(_) => Err(Error::plugin(format!("{path}: is a list, which plugins cannot read"))),
+                    DataType::List(item) if !item.data_type().is_primitive() => {
+                        Err(Error::plugin(format!("{path}: is a list of structures, which plugins cannot read")))
+                    }
                     _ => Ok(array.clone()),
                 },
                 Column::Attributes(attributes) => Ok(json_of(attributes)),

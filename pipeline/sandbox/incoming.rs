@@ -24,6 +24,8 @@ pub(crate) fn held_bytes(column: &wit::Column) -> usize {
         wit::Column::Text(values) => text(values),
         wit::Column::Dictionary(values) => values.keys.len() * 4 + text(&values.values) + values.valid.len(),
         wit::Column::Fixed(fixed) => fixed.bytes.len() + fixed.valid.len(),
+        wit::Column::U64Lists(lists) => lists.offsets.len() * 4 + lists.values.len() * 8 + lists.valid.len(),
+        wit::Column::F64Lists(lists) => lists.offsets.len() * 4 + lists.values.len() * 8 + lists.valid.len(),
     }
 }
 
@@ -68,6 +70,9 @@ pub(crate) fn array(column: wit::Column, column_type: ColumnType, rows: usize) -
         }
         (wit::Column::Fixed(column), ColumnType::Fixed16) => Arc::new(fixed(column, 16, rows)?),
         (wit::Column::Fixed(column), ColumnType::Fixed8) => Arc::new(fixed(column, 8, rows)?),
+        (wit::Column::U64Lists(_) | wit::Column::F64Lists(_), declared) => {
+            return Err(format!("it is a column of lists, which can be read, not written, and declared as {declared}"));
+        }
         (column, declared) => return Err(format!("it is {}, and declared as {declared}", variant_name(&column))),
     })
 }
@@ -81,6 +86,8 @@ fn variant_name(column: &wit::Column) -> &'static str {
         wit::Column::Text(_) => "text",
         wit::Column::Dictionary(_) => "dictionary",
         wit::Column::Fixed(_) => "fixed",
+        wit::Column::U64Lists(_) => "u64-lists",
+        wit::Column::F64Lists(_) => "f64-lists",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::bindings::columns as wit;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
-use arrow_array::{Array, DictionaryArray, StringArray};
+use arrow_array::{Array, ArrowPrimitiveType, DictionaryArray, ListArray, StringArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
@@ -47,6 +47,14 @@ pub(crate) fn column(array: &dyn Array) -> Result<wit::Column, String> {
             let bytes = array.value_data().get(..width * array.len()).unwrap_or_default().to_vec();
             wit::Column::Fixed(wit::Fixed { width: width as u32, bytes, valid })
         }
+        DataType::List(item) if *item.data_type() == DataType::UInt64 => {
+            let (offsets, values) = lists::<UInt64Type>(array.as_list())?;
+            wit::Column::U64Lists(wit::U64Lists { offsets, values, valid })
+        }
+        DataType::List(item) if *item.data_type() == DataType::Float64 => {
+            let (offsets, values) = lists::<Float64Type>(array.as_list())?;
+            wit::Column::F64Lists(wit::F64Lists { offsets, values, valid })
+        }
         other => return Err(format!("a column of type {other} cannot be read as a whole")),
     })
 }
@@ -56,10 +64,24 @@ pub(crate) fn text(array: &StringArray) -> wit::Text {
     let offsets = array.value_offsets();
     let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
     let bytes = array.value_data().get(first as usize..last as usize).unwrap_or_default().to_vec();
-    // An empty array may have no offset at all; the contract wants one more than rows.
-    let offsets =
-        if offsets.is_empty() { vec![0] } else { offsets.iter().map(|offset| (offset - first) as u32).collect() };
-    wit::Text { offsets, bytes, valid: valid(array.nulls()) }
+    wit::Text { offsets: from_zero(offsets), bytes, valid: valid(array.nulls()) }
+}
+
+/// Lists as the contract has them: offsets from 0, and only the values that rows point to.
+fn lists<T: ArrowPrimitiveType>(array: &ListArray) -> Result<(Vec<u32>, Vec<T::Native>), String> {
+    let (offsets, values) = (array.value_offsets(), array.values().as_primitive::<T>());
+    let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
+    let within = values.slice(first as usize, (last - first) as usize);
+    if within.null_count() > 0 {
+        return Err(format!("{} values within its lists are null, which no plugin can read", within.null_count()));
+    }
+    Ok((from_zero(offsets), within.values().to_vec()))
+}
+
+/// An empty array may have no offset at all; the contract wants one more than rows.
+fn from_zero(offsets: &[i32]) -> Vec<u32> {
+    let first = offsets.first().copied().unwrap_or(0);
+    if offsets.is_empty() { vec![0] } else { offsets.iter().map(|offset| (offset - first) as u32).collect() }
 }
 
 fn dictionary(array: &DictionaryArray<Int32Type>) -> wit::Dictionary {

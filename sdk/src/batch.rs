@@ -1,7 +1,7 @@
 //! The batch that a plugin is handed: rows of one signal, column by column.
 
 use crate::builder::check_rows;
-use crate::columns::{Bools, F64s, Fixed, FromColumn, I64s, Text, U64s};
+use crate::columns::{Bools, F64s, Fixed, FromColumn, I64s, Lists, Text, U64s};
 use crate::raw::columns as raw;
 use crate::{Bitmap, Cell, ColumnBuilder, Error, Result, Signal, TextBuilder, host};
 
@@ -92,9 +92,13 @@ impl<'a> Batch<'a> {
         trace_ids: Fixed<16>;
         /// A column of span ids.
         span_ids: Fixed<8>;
+        /// A column of lists of unsigned integers: the counts of a histogram's buckets.
+        u64_lists: Lists<u64>;
+        /// A column of lists of numbers: the bounds of a histogram's buckets.
+        f64_lists: Lists<f64>;
     }
 
-    /// A column of any type as text: numbers and booleans as they are in JSON, ids in hexadecimal digits.
+    /// A column of any type as text: numbers, booleans and lists as they are in JSON, ids in hexadecimal digits.
     ///
     /// # Errors
     ///

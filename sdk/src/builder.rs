@@ -61,7 +61,7 @@ impl Bitmap {
     }
 
     /// The same, empty where every row is chosen: the form in which validity goes.
-    fn into_validity(self) -> Vec<u8> {
+    pub(crate) fn into_validity(self) -> Vec<u8> {
         if self.set == self.rows { Vec::new() } else { self.bits }
     }
 }

@@ -61,7 +61,7 @@ mod wasm;
 
 pub use batch::{Batch, Texts, held};
 pub use builder::{Bitmap, Cell, ColumnBuilder, Digest, Json, TextBuilder, Timestamp};
-pub use columns::{Bools, F64s, Fixed, I64s, Text, U64s};
+pub use columns::{Bools, F64s, Fixed, I64s, Lists, Text, U64s};
 pub use config::NoConfig;
 pub use describe::{Description, Mode, OnError, Signal, Signals, Table, Type};
 pub use error::{Error, Result};

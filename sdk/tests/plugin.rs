@@ -68,6 +68,52 @@ fn an_attribute_that_no_row_has_is_null_in_any_type() {
 }
 
 #[test]
+fn a_column_of_lists_is_read_as_slices_and_not_written() {
+    processor!(Lists, |batch| {
+        let (counts, bounds) = (batch.u64_lists("bucket_counts")?, batch.f64_lists("bounds")?);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [Some(&[1, 2][..]), None, Some(&[])]);
+        assert_eq!(bounds.iter().collect::<Vec<_>>(), [Some(&[0.5][..]), None, None]);
+        assert_eq!(batch.any_as_text("bounds")?.get(0), Some("[0.5]"));
+        assert_eq!(batch.any_as_text("bounds")?.get(1), None);
+        assert_eq!(batch.f64_lists("attributes.x")?.get(1), None);
+        let error = batch.f64_lists("bucket_counts").expect_err("another type");
+        assert_eq!(error.to_string(), "column \"bucket_counts\" is read as lists of f64, but it is lists of u64");
+        batch.set("made", counts.iter().map(|counts| counts.map(|counts| counts.iter().sum::<u64>() as i64)))
+    });
+    let batch = || {
+        TestBatch::metrics()
+            .u64_lists("bucket_counts", [Some(vec![1, 2]), None, Some(vec![])])
+            .f64_lists("bounds", [Some(vec![0.5]), None, None])
+    };
+    let tested = run::<Lists>("{}", batch()).expect("a batch");
+    assert_eq!(tested.column("made"), [json!(3), json!(null), json!(0)]);
+    assert_eq!(tested.column("bucket_counts"), [json!([1, 2]), json!(null), json!([])]);
+
+    struct Writes;
+
+    impl Processor for Writes {
+        type Config = NoConfig;
+        const SIGNALS: Signals = Signals::METRICS;
+
+        fn new(_: NoConfig) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn describe(&self, plugin: &mut Description) {
+            plugin.writes("bounds", Type::F64, "");
+        }
+
+        fn process(&mut self, batch: &mut Batch) -> Result {
+            batch.set("bounds", [0.5, 0.5, 0.5])
+        }
+    }
+
+    weir_sdk::plugin!(Writes);
+    let error = run::<Writes>("{}", batch()).expect_err("no list can be written");
+    assert_eq!(error.to_string(), "column \"bounds\" is a column of lists, which can be read, not written");
+}
+
+#[test]
 fn text_reads_the_same_as_dictionary_and_row_by_row() {
     processor!(Text, |batch| {
         for column in ["plain", "dictionary"] {

@@ -7,7 +7,7 @@ Ten requests a second. All fail 10:00–10:20, 10:22–10:23 and 14:00:00–14:0
 import numpy as np
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, AGGREGATION_TEMPORALITY_DELTA
 
 from sending import attributes, event
 
@@ -66,8 +66,14 @@ SPAN = np.dtype(
 OK, ERROR = 1, 2
 
 
-def spans(from_s=0, to_s=DAY_S):
-    """The requests of a part of the day, evenly spaced within their slots, as an array of encoded spans."""
+FAST_NS, SLOW_NS = 5_000_000, 600_000_000
+
+
+def spans(from_s=0, to_s=DAY_S, slow=None):
+    """The requests of a part of the day, evenly spaced within their slots, as an array of encoded spans.
+
+    `slow` says how many of a hundred requests take 600 ms in each slot of the day; the others take 5 ms.
+    """
     bad = failing()[from_s // SLOT_S : to_s // SLOT_S]
     slots = np.flatnonzero(bad >= 0)
     number = np.tile(np.arange(PER_SLOT), len(slots))
@@ -84,7 +90,8 @@ def spans(from_s=0, to_s=DAY_S):
     day["start_tag"] = b"\x39"
     day["start"] = start
     day["end_tag"] = b"\x41"
-    day["end"] = start + 5_000_000
+    is_slow = (number * 37) % PER_SLOT < (0 if slow is None else slow[from_s // SLOT_S + slot])
+    day["end"] = start + np.where(is_slow, SLOW_NS, FAST_NS)
     day["status_tag"] = np.void(b"\x7a\x02\x18")
     # The failures are spread over the slot, not at its start.
     day["status"] = np.where((number * 37) % PER_SLOT < bad[slot], ERROR, OK)
@@ -138,6 +145,43 @@ def point_request(some):
             bucket_counts=[count, 0],
             attributes=codes[failed],
         )
+    return request.SerializeToString()
+
+
+# The bounds of an SDK's default histogram of durations; the bound 0.5 is a threshold that nothing has to be guessed for.
+BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+
+
+def slow_points(slow, from_s=0, to_s=DAY_S):
+    """Slots of a part of the day in which no request fails: seconds since midnight, how many took 5 ms, how many 600 ms."""
+    return [(slot * SLOT_S, int(PER_SLOT - slow[slot]), int(slow[slot])) for slot in range(from_s // SLOT_S, to_s // SLOT_S)]
+
+
+def slow_point_request(some, exponential=False):
+    """The bytes of a request with these: cumulative histograms with explicit buckets, or delta ones with exponential buckets."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.extend(attributes(SERVICE))
+    metric = group.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
+    data = metric.exponential_histogram if exponential else metric.histogram
+    temporality = AGGREGATION_TEMPORALITY_DELTA if exponential else AGGREGATION_TEMPORALITY_CUMULATIVE
+    data.aggregation_temporality = temporality
+    for start, time, fast, slow in some:
+        point = data.data_points.add(
+            start_time_unix_nano=MIDNIGHT_NS + start * SECOND_NS,
+            time_unix_nano=MIDNIGHT_NS + time * SECOND_NS,
+            count=fast + slow,
+            sum=fast * FAST_NS / 1e9 + slow * SLOW_NS / 1e9,
+            attributes=attributes({"http.response.status_code": 200}),
+        )
+        if exponential:
+            # Scale 0: 5 ms lies in (2^-8, 2^-7], 600 ms in (2^-1, 1].
+            point.scale = 0
+            point.positive.offset = -8
+            point.positive.bucket_counts.extend([fast, 0, 0, 0, 0, 0, 0, slow])
+        else:
+            point.explicit_bounds.extend(BOUNDS)
+            point.bucket_counts.extend([fast, 0, 0, 0, 0, 0, 0, 0, slow, 0, 0, 0, 0, 0, 0])
     return request.SerializeToString()
 
 

@@ -86,9 +86,9 @@ def requests_of(kinds, spans_of=1000, points_of=200, from_s=0, to_s=DAY_S):
     return [(signal_, body) for _, signal_, body in sorted(timed, key=lambda one: one[:2])]
 
 
-def tables_of(folder, requests, restarts=None):
+def tables_of(folder, requests, restarts=None, plugins=PLUGIN):
     """The tables after these requests; restarts by the number of requests before them."""
-    run = Run(folder)
+    run = Run(folder, plugins)
     try:
         for number, (signal_, body) in enumerate(requests):
             if restarts and number in restarts:
@@ -263,3 +263,58 @@ def test_in_any_order_with_restarts_of_both_kinds_it_gives_the_same_tables(from_
     tables = tables_of(tmp_path, requests, cuts)
     check(tables)
     assert tables.all == from_metrics.all
+
+
+SLOW_FROM, SLOW_TO = at(9), at(11)
+
+
+def slow_day():
+    """How many of a hundred requests are slow in each slot: half of them, which is not more than half, then one more, then all."""
+    slow = np.zeros(DAY_S // golden.SLOT_S, dtype=np.int64)
+    for start, end, count in [(at(9, 10), at(9, 20), 50), (at(9, 30), at(9, 40), 51), (at(10, 10), at(10, 11), 100)]:
+        slow[start // golden.SLOT_S : end // golden.SLOT_S] = count
+    return slow
+
+
+def slow_requests(kinds):
+    """The requests of that morning in the order of time, as the day's own."""
+    slow, timed = slow_day(), []
+    if "spans" in kinds:
+        day = golden.spans(SLOW_FROM, SLOW_TO, slow)
+        # They do not fail at the time at which the golden day's do.
+        day["status"] = golden.OK
+        for first in range(0, len(day), 4000):
+            some = day[first : first + 4000]
+            timed.append(((int(some["end"][-1]) - MIDNIGHT_NS) / SECOND_NS, "spans", golden.span_request(some)))
+    points = golden.slow_points(slow, SLOW_FROM, SLOW_TO)
+    sums = np.cumsum([point[1:] for point in points], axis=0)
+    of = {
+        "delta": [(second, second + golden.SLOT_S, fast, slow) for second, fast, slow in points],
+        "cumulative": [
+            (SLOW_FROM, point[0] + golden.SLOT_S, int(fast), int(slow))
+            for point, (fast, slow) in zip(points, sums, strict=True)
+        ],
+    }
+    for kind in set(kinds) & set(of):
+        for first in range(0, len(points), 50):
+            some = of[kind][first : first + 50]
+            timed.append((some[-1][1], "metrics", golden.slow_point_request(some, exponential=kind == "delta")))
+    return [(signal_, body) for _, signal_, body in sorted(timed, key=lambda one: one[:2])]
+
+
+def test_a_slow_morning_is_the_same_as_spans_as_histograms_and_as_both(tmp_path):
+    plugins = PLUGIN.replace("[plugin.limits]", "config = { latency_ms = { shop = 500 } }\n[plugin.limits]")
+    found = {}
+    for kinds in [("spans",), ("cumulative",), ("delta",), ("spans", "cumulative")]:
+        folder = tmp_path / "-".join(kinds)
+        folder.mkdir()
+        found[kinds] = tables_of(folder, slow_requests(kinds), plugins=plugins)
+    stated = found[("spans",)]
+    (day,) = stated["kpi_daily"]
+    assert (day["valid"], day["bad"], day["up_s"], day["degraded_s"]) == (72_000, 0, 7_200, 660)
+    (incident,) = stated["incidents"]
+    start = MIDNIGHT_NS + at(9, 30) * SECOND_NS
+    assert (incident["kind"], incident["started_at"], incident["ttd_s"]) == ("degraded", start, 300)
+    for kinds, tables in found.items():
+        assert without_sources(tables) == without_sources(stated), kinds
+    assert found[("spans", "cumulative")].all == found[("cumulative",)].all

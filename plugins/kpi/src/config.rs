@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use weir_sdk::prelude::*;
 
+use crate::lifecycle::ServiceKey;
 use crate::slots::BLOCK_S;
 use crate::{lifecycle, slo};
 
@@ -227,11 +228,11 @@ impl Rules {
         self.config.always_on.iter().any(|name| name == "*" || name == service)
     }
 
-    /// Beyond how many nanoseconds a request of the service is slow.
-    pub(crate) fn latency_ns(&self, service: &str) -> i64 {
+    /// Beyond how many nanoseconds a request of the service is slow; none where nothing is said of it.
+    pub(crate) fn latency_of(&self, service: Option<&ServiceKey>) -> Option<i64> {
         let limits = &self.config.latency_ms;
-        let limit = limits.get(service).or_else(|| limits.get("*"));
-        limit.map_or(i64::MAX, |ms| (ms * 1e6) as i64)
+        let limit = service.and_then(|key| limits.get(&key.service)).or_else(|| limits.get("*"))?;
+        Some((limit * 1e6) as i64)
     }
 
     /// What a minute of impact costs; none where nothing is said.

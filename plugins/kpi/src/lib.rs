@@ -33,7 +33,7 @@ mod windows;
 use weir_sdk::prelude::*;
 
 use config::{Config, Rules};
-use ingest::{SERVICE_COLUMNS, events, metrics, probes, spans};
+use ingest::{SERVICE_COLUMNS, events, latency, metrics, probes, spans};
 use keys::{ServiceId, Services};
 use lifecycle::{AlertRow, ChangeRow, MaintenanceFacts};
 use service::World;
@@ -78,7 +78,8 @@ impl Processor for Kpi {
 
     fn describe(&self, plugin: &mut Description) {
         let columns = spans::COLUMNS.iter().chain(&metrics::COLUMNS).chain(&probes::COLUMNS).chain(&events::COLUMNS);
-        let columns: std::collections::BTreeSet<&str> = columns.chain(&SERVICE_COLUMNS).copied().collect();
+        let columns = columns.chain(&latency::COLUMNS).chain(&SERVICE_COLUMNS);
+        let columns: std::collections::BTreeSet<&str> = columns.copied().collect();
         plugin.reads(columns);
         for key in lifecycle::ATTRIBUTES {
             plugin.reads([format!("attributes.{key}")]);

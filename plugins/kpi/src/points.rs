@@ -10,7 +10,7 @@ use crate::codec::{In, Out};
 use crate::config::Rules;
 use crate::ingest::metrics::Changes;
 use crate::keys::ServiceId;
-use crate::slots::Source;
+use crate::slots::{ONE, Source};
 use crate::store::Store;
 
 /// The points of a series in an hour: the oldest hours sort first.
@@ -44,6 +44,23 @@ pub(crate) struct Point {
     pub(crate) time: i64,
     pub(crate) start: Option<i64>,
     pub(crate) count: u64,
+    pub(crate) slow: Option<Slow>,
+}
+
+/// How many of a point's requests took longer than the latency threshold that its service had when it came: differences
+/// are taken between points of one threshold only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slow {
+    pub(crate) over_ns: i64,
+    /// In parts of [`ONE`](crate::slots::ONE).
+    pub(crate) parts: u64,
+}
+
+/// What a point tells of: requests, and the slow ones among them in parts of [`ONE`](crate::slots::ONE).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) count: u64,
+    pub(crate) slow: u64,
 }
 
 impl Point {
@@ -51,18 +68,52 @@ impl Point {
     pub(crate) fn hour(time: i64) -> i64 {
         time.div_euclid(HOUR_NS)
     }
+
+    /// All that it has counted.
+    fn all(&self) -> Told {
+        Told { count: self.count, slow: self.slow.map_or(0, |slow| slow.parts) }
+    }
+
+    /// What it has counted since an earlier one.
+    fn since(&self, last: &Self) -> Told {
+        let slow = match (self.slow, last.slow) {
+            (Some(slow), Some(last)) if slow.over_ns == last.over_ns => slow.parts.saturating_sub(last.parts),
+            _ => 0,
+        };
+        Told { count: self.count - last.count, slow }
+    }
 }
+
+/// What the first number of a point says: whether its start is that of the point before it, whether slow requests follow,
+/// whether their threshold is the last one, whether their number is whole.
+const SAME_START: u64 = 1;
+const SLOW: u64 = 2;
+const SAME_LIMIT: u64 = 4;
+const WHOLE: u64 = 8;
 
 fn encode(points: &[Point]) -> Vec<u8> {
     let mut out = Out(Vec::with_capacity(points.len() * 9));
-    let (mut time, mut start, mut count) = (0, None, 0);
+    let mut last = Point { time: 0, start: None, count: 0, slow: None };
+    let mut known = Slow { over_ns: 0, parts: 0 };
     for point in points {
-        out.i(point.time - time).flag(point.start == start);
-        if point.start != start {
+        let flag = |is: bool, flag: u64| if is { flag } else { 0 };
+        let more = point.slow.map_or(0, |slow| slow.parts.wrapping_sub(known.parts).cast_signed());
+        let whole = more % ONE.cast_signed() == 0;
+        let same_limit = point.slow.is_some_and(|slow| slow.over_ns == known.over_ns);
+        let slow = flag(point.slow.is_some(), SLOW | flag(same_limit, SAME_LIMIT) | flag(whole, WHOLE));
+        out.i(point.time - last.time).u(flag(point.start == last.start, SAME_START) | slow);
+        if point.start != last.start {
             out.maybe(point.start.map(|start| point.time - start));
         }
-        out.i(point.count.wrapping_sub(count).cast_signed());
-        (time, start, count) = (point.time, point.start, point.count);
+        out.i(point.count.wrapping_sub(last.count).cast_signed());
+        if let Some(slow) = point.slow {
+            if !same_limit {
+                out.i(slow.over_ns);
+            }
+            out.i(if whole { more / ONE.cast_signed() } else { more });
+            known = slow;
+        }
+        last = *point;
     }
     out.0
 }
@@ -70,11 +121,22 @@ fn encode(points: &[Point]) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<Vec<Point>> {
     let mut bytes = In(bytes);
     let mut points = Vec::new();
-    let mut last = Point { time: 0, start: None, count: 0 };
+    let mut last = Point { time: 0, start: None, count: 0, slow: None };
+    let mut known = Slow { over_ns: 0, parts: 0 };
     while !bytes.0.is_empty() {
         let time = last.time + bytes.i()?;
-        let start = if bytes.flag()? { last.start } else { bytes.maybe()?.map(|before| time - before) };
-        last = Point { time, start, count: last.count.wrapping_add(bytes.i()?.cast_unsigned()) };
+        let flags = bytes.u()?;
+        let start = if flags & SAME_START != 0 { last.start } else { bytes.maybe()?.map(|before| time - before) };
+        let count = last.count.wrapping_add(bytes.i()?.cast_unsigned());
+        let slow = if flags & SLOW != 0 {
+            let over_ns = if flags & SAME_LIMIT != 0 { known.over_ns } else { bytes.i()? };
+            let more = if flags & WHOLE != 0 { bytes.i()?.wrapping_mul(ONE.cast_signed()) } else { bytes.i()? };
+            known = Slow { over_ns, parts: known.parts.wrapping_add(more.cast_unsigned()) };
+            Some(known)
+        } else {
+            None
+        };
+        last = Point { time, start, count, slow };
         points.push(last);
     }
     Some(points)
@@ -128,15 +190,15 @@ fn add(rules: &Rules, series: &Series, points: &[Point], index: usize, add: bool
     let earliest = point.time - HOUR_NS;
     let before = points.get(index.saturating_sub(BEFORE)..index).unwrap_or_default();
     let before = &before[before.partition_point(|other| other.time < earliest)..];
-    let (count, from) = match series.temporality {
-        Temporality::Delta => (point.count, point.start.unwrap_or(point.time - rules.slot_ns()).max(earliest)),
+    let (told, from) = match series.temporality {
+        Temporality::Delta => (point.all(), point.start.unwrap_or(point.time - rules.slot_ns()).max(earliest)),
         Temporality::Cumulative => difference(rules, &point, before),
     };
-    changes.spread(rules, series, (from, point.time), count, add);
+    changes.spread(rules, series, (from, point.time), &told, add);
 }
 
-/// How many requests a cumulative point tells of, and since when.
-fn difference(rules: &Rules, point: &Point, before: &[Point]) -> (u64, i64) {
+/// What a cumulative point tells of, and since when.
+fn difference(rules: &Rules, point: &Point, before: &[Point]) -> (Told, i64) {
     let slot = point.time - rules.slot_ns();
     let stale = |interval: i64| {
         let interval = interval.saturating_mul(rules.config.stale_intervals);
@@ -146,18 +208,18 @@ fn difference(rules: &Rules, point: &Point, before: &[Point]) -> (u64, i64) {
     let Some(last) = before.last() else {
         // The first that is seen of a series: what it has counted in a long life before is not of this slot.
         let young = point.start.filter(|start| point.time - start <= longest);
-        return young.map_or((0, slot), |start| (point.count, start));
+        return young.map_or((Told { count: 0, slow: 0 }, slot), |start| (point.all(), start));
     };
     let reset = point.start > last.start || point.count < last.count;
-    let (count, from) = match reset {
-        true => (point.count, point.start.unwrap_or(last.time).max(last.time)),
-        false => (point.count - last.count, last.time),
+    let (told, from) = match reset {
+        true => (point.all(), point.start.unwrap_or(last.time).max(last.time)),
+        false => (point.since(last), last.time),
     };
     let intervals = before.windows(2).map(|pair| pair[1].time - pair[0].time);
     let interval = intervals.filter(|interval| *interval <= longest).max();
     // Of a series that was silent for longer than usual nobody knows when its requests were: the silence stays one, and
     // they are counted where it ended.
-    if point.time - from > interval.map_or(longest, stale) { (count, slot) } else { (count, from) }
+    if point.time - from > interval.map_or(longest, stale) { (told, slot) } else { (told, from) }
 }
 
 /// Forgets the points that no other depends on any more, and the oldest while there are more than is allowed.
@@ -186,5 +248,42 @@ pub(crate) fn forget(rules: &Rules, store: &mut Store) -> Result {
         if kept {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_read_back_as_they_were_written() {
+        let slow = |over_ns, parts| Some(Slow { over_ns, parts });
+        let point = |time, start, count, slow| Point { time, start, count, slow };
+        let points = [
+            point(10, None, 5, None),
+            point(20, Some(10), 7, slow(500, 3 * ONE)),
+            point(30, Some(10), u64::MAX, slow(500, 3 * ONE + 1)),
+            point(40, Some(10), 0, slow(i64::MAX, 0)),
+            point(50, None, 1, None),
+            point(60, None, 2, slow(i64::MAX, u64::MAX)),
+            point(70, None, 2, slow(i64::MAX, 0)),
+        ];
+        let bytes = encode(&points);
+        assert_eq!(decode(&bytes).as_deref(), Some(&points[..]));
+        assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
+    fn a_point_takes_a_byte_more_for_its_slow_requests() {
+        let point = |number: i64, slow| Point {
+            time: number * 10_000_000_000,
+            start: Some(0),
+            count: 100 * number as u64,
+            slow,
+        };
+        let slow = |number: i64| Slow { over_ns: 500_000_000, parts: 3 * number as u64 * ONE };
+        let bare = encode(&(0..360).map(|number| point(number, None)).collect::<Vec<_>>());
+        let slow = encode(&(0..360).map(|number| point(number, Some(slow(number)))).collect::<Vec<_>>());
+        assert!(slow.len() <= bare.len() + 360 + 8, "{} and {}", bare.len(), slow.len());
     }
 }

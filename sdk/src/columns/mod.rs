@@ -5,8 +5,10 @@ use std::ops::Index;
 use crate::raw::columns as raw;
 use crate::{Error, Result};
 
+mod lists;
 mod read;
 
+pub use lists::Lists;
 pub(crate) use read::FromColumn;
 
 /// A bit a row, the lowest bit of the first byte first; empty means every row.
@@ -248,6 +250,8 @@ impl Text {
                 let values: Vec<bool> = (0..rows as usize).map(|row| bit(&values, row)).collect();
                 written(&values, valid)
             }
+            raw::Column::U64Lists(lists) => Lists::<u64>::from_raw(name, lists)?.written(),
+            raw::Column::F64Lists(lists) => Lists::<f64>::from_raw(name, lists)?.written(),
             raw::Column::Fixed(raw::Fixed { width, bytes, valid }) => {
                 let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
                 let values: Vec<_> = bytes.chunks_exact(width.max(1) as usize).map(hex).collect();

@@ -1,6 +1,6 @@
 //! A column as it comes becomes one of the type that was asked for, in the same buffers.
 
-use super::{Bools, F64s, Fixed, I64s, Text, U64s, Validity};
+use super::{Bools, F64s, Fixed, I64s, Lists, Text, U64s, Validity};
 use crate::raw::columns as raw;
 use crate::{Error, Result};
 
@@ -36,6 +36,8 @@ fn kind(column: &raw::Column) -> String {
         raw::Column::F64s(_) => "f64".to_owned(),
         raw::Column::Text(_) | raw::Column::Dictionary(_) => "text".to_owned(),
         raw::Column::Fixed(fixed) => format!("{} bytes a row", fixed.width),
+        raw::Column::U64Lists(_) => Lists::<u64>::WANTED.to_owned(),
+        raw::Column::F64Lists(_) => Lists::<f64>::WANTED.to_owned(),
     }
 }
 

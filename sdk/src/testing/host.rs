@@ -8,7 +8,8 @@ use crate::raw::columns::Column;
 use crate::raw::host::Level;
 use crate::raw::{Mode, Table};
 
-use super::memory::{Lent, Memory, Stored};
+use super::memory::{Lent, Memory};
+use super::stored::Stored;
 use crate::raw::ColumnDeclaration;
 use crate::raw::host::Signal;
 use std::rc::Rc;
@@ -106,7 +107,11 @@ impl Host {
         let declared = host.tables.iter().find(|declared| declared.name == table);
         let declared =
             declared.ok_or_else(|| format!("table \"{table}\" is not declared: emits::<…>() in describe"))?;
-        let columns: Vec<_> = columns.iter().map(Stored::from_raw).collect::<Result<_, _>>()?;
+        let stored = declared.columns.iter().zip(columns).map(|(column, values)| {
+            let at = |error| format!("column \"{}\" of table \"{table}\": {error}", column.name);
+            Stored::from_raw(values).map_err(at)
+        });
+        let columns: Vec<_> = stored.collect::<Result<_, _>>()?;
         let row = |row| {
             let cells = declared.columns.iter().zip(&columns);
             let cells = cells.map(|(column, stored)| (column.name.clone(), stored.json(row)));

@@ -4,181 +4,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use serde_json::json;
-
 use crate::batch::Source;
 use crate::columns::bit;
-use crate::raw::columns::{Bools, Column, Dictionary, F64s, Fixed, S64s, Text, U64s};
+use crate::raw::columns::{Column, Text};
 use crate::raw::{ColumnDeclaration, columns::Type};
 use crate::{ColumnBuilder, Signal};
 
 use super::host;
-
-#[derive(Clone, Debug, PartialEq)]
-enum Value {
-    Bool(bool),
-    I64(i64),
-    U64(u64),
-    F64(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Value {
-    fn json(&self) -> serde_json::Value {
-        match self {
-            Self::Bool(value) => json!(value),
-            Self::I64(value) => json!(value),
-            Self::U64(value) => json!(value),
-            Self::F64(value) => json!(value),
-            Self::Text(value) => json!(value),
-            Self::Bytes(value) => json!(value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
-        }
-    }
-}
-
-/// A column: its values, and how it is handed out.
-#[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    kind: Type,
-    values: Vec<Option<Value>>,
-    dictionary: bool,
-}
-
-impl Stored {
-    pub(crate) fn new(values: ColumnBuilder) -> Self {
-        Self::from_raw(&values.finish()).expect("a builder makes whole columns")
-    }
-
-    pub(crate) fn dictionary(mut self) -> Self {
-        self.dictionary = true;
-        self
-    }
-
-    fn nothing(rows: usize) -> Self {
-        Self { kind: Type::Text, values: vec![None; rows], dictionary: false }
-    }
-
-    pub(crate) fn rows(&self) -> usize {
-        self.values.len()
-    }
-
-    pub(crate) fn json(&self, row: usize) -> serde_json::Value {
-        self.values[row].as_ref().map_or(serde_json::Value::Null, Value::json)
-    }
-
-    pub(crate) fn from_raw(column: &Column) -> Result<Self, String> {
-        let valid = |valid: &[u8], row| valid.is_empty() || bit(valid, row);
-        let with = |kind, valid_bits: &[u8], values: Vec<Value>| {
-            let values = values.into_iter().enumerate();
-            Self {
-                kind,
-                values: values.map(|(row, value)| valid(valid_bits, row).then_some(value)).collect(),
-                dictionary: false,
-            }
-        };
-        Ok(match column {
-            Column::Bools(Bools { values, valid, rows }) => {
-                with(Type::Bool, valid, (0..*rows as usize).map(|row| Value::Bool(bit(values, row))).collect())
-            }
-            Column::S64s(S64s { values, valid }) => {
-                with(Type::S64, valid, values.iter().copied().map(Value::I64).collect())
-            }
-            Column::U64s(U64s { values, valid }) => {
-                with(Type::U64, valid, values.iter().copied().map(Value::U64).collect())
-            }
-            Column::F64s(F64s { values, valid }) => {
-                with(Type::F64, valid, values.iter().copied().map(Value::F64).collect())
-            }
-            Column::Text(text) => with(Type::Text, &text.valid, texts(text)?.into_iter().map(Value::Text).collect()),
-            Column::Dictionary(Dictionary { keys, values, valid }) => {
-                let texts = texts(values)?;
-                let text = |key: &u32| texts.get(*key as usize).cloned().map(Value::Text);
-                let values: Option<_> = keys.iter().map(text).collect();
-                with(Type::Text, valid, values.ok_or("a key beyond the dictionary")?).dictionary()
-            }
-            Column::Fixed(Fixed { width, bytes, valid }) => {
-                let kind = if *width == 16 { Type::Fixed16 } else { Type::Fixed8 };
-                let rows = bytes.chunks(*width as usize);
-                with(kind, valid, rows.map(|bytes| Value::Bytes(bytes.to_owned())).collect())
-            }
-        })
-    }
-
-    fn to_raw(&self) -> Column {
-        let mut builder = ColumnBuilder::new(self.kind);
-        for value in &self.values {
-            use crate::Cell;
-            match value {
-                None => builder.push_null(),
-                Some(Value::Bool(value)) => value.append(&mut builder),
-                Some(Value::I64(value)) => value.append(&mut builder),
-                Some(Value::U64(value)) => value.append(&mut builder),
-                Some(Value::F64(value)) => value.append(&mut builder),
-                Some(Value::Text(value)) => value.append(&mut builder),
-                Some(Value::Bytes(value)) => match (value.first_chunk::<16>(), value.first_chunk::<8>()) {
-                    (Some(value), _) => value.append(&mut builder),
-                    (None, Some(value)) => value.append(&mut builder),
-                    (None, None) => builder.push_null(),
-                },
-            }
-        }
-        match builder.finish() {
-            Column::Text(text) if self.dictionary => self.to_dictionary(text),
-            column => column,
-        }
-    }
-
-    fn to_dictionary(&self, text: Text) -> Column {
-        let mut distinct: Vec<&str> = Vec::new();
-        let keys = self.values.iter().map(|value| {
-            let text = if let Some(Value::Text(text)) = value { text.as_str() } else { "" };
-            let known = distinct.iter().position(|&other| other == text);
-            known.unwrap_or_else(|| {
-                distinct.push(text);
-                distinct.len() - 1
-            }) as u32
-        });
-        let keys = keys.collect();
-        let values = ColumnBuilder::from_values(distinct);
-        let Column::Text(values) = values.finish() else { return Column::Text(text) };
-        Column::Dictionary(Dictionary { keys, values, valid: text.valid })
-    }
-
-    /// Sets what is not null in `new`. Where an attribute then has values of two types it becomes text.
-    fn merge(&mut self, new: Self) {
-        if self.values.iter().all(Option::is_none) || self.kind == Type::Time {
-            self.kind = if self.kind == Type::Time { Type::Time } else { new.kind };
-        }
-        for (old, new) in self.values.iter_mut().zip(new.values) {
-            if new.is_some() {
-                *old = new;
-            }
-        }
-        let mut kinds = self.values.iter().flatten().map(std::mem::discriminant);
-        let first = kinds.next();
-        if kinds.any(|kind| Some(kind) != first) {
-            self.kind = Type::Text;
-            for value in self.values.iter_mut().flatten() {
-                if !matches!(value, Value::Text(_)) {
-                    *value = Value::Text(value.json().to_string());
-                }
-            }
-        } else if !matches!(self.kind, Type::Time) && first.is_some() {
-            self.kind = new.kind;
-        }
-    }
-}
-
-fn texts(text: &Text) -> Result<Vec<String>, String> {
-    text.offsets
-        .windows(2)
-        .map(|ends| {
-            let bytes = text.bytes.get(ends[0] as usize..ends[1] as usize).ok_or("an offset beyond the bytes")?;
-            String::from_utf8(bytes.to_owned()).map_err(|error| error.to_string())
-        })
-        .collect()
-}
+use super::stored::{Stored, Value};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
@@ -255,10 +88,13 @@ impl Source for Lent {
     }
 
     fn write(&self, name: &str, values: &Column) -> Result<(), String> {
-        let new = Stored::from_raw(values)?;
+        let new = Stored::from_raw(values).map_err(|error| format!("column \"{name}\": {error}"))?;
         self.declared(name, Some(new.kind))?;
         let mut batch = self.batch.borrow_mut();
         let rows = batch.rows;
+        if batch.columns.get(name).is_some_and(Stored::is_lists) {
+            return Err(format!("column \"{name}\" is a column of lists, which can be read, not written"));
+        }
         batch.columns.entry(name.to_owned()).or_insert_with(|| Stored::nothing(rows)).merge(new);
         Ok(())
     }
@@ -405,7 +241,7 @@ impl Memory {
     }
 
     fn row(&self, row: usize) -> Self {
-        let one = |column: &Stored| Stored { values: vec![column.values[row].clone()], ..*column };
+        let one = |column: &Stored| column.with_values(vec![column.values[row].clone()]);
         let columns = self.columns.iter().map(|(name, column)| (name.clone(), one(column)));
         Self::new(self.signal, 1, columns.collect())
     }
@@ -451,7 +287,7 @@ impl Memory {
                     *value = Value::Text(new.clone());
                 }
             }
-            let mut whole = Stored { kind: old.kind, values: vec![None; old.values.len()], dictionary: old.dictionary };
+            let mut whole = old.with_values(vec![None; old.values.len()]);
             whole.merge(column);
             let key = name.strip_prefix(place).and_then(|rest| rest.strip_prefix('.'));
             let name = match key.and_then(|key| changes.get(key)) {

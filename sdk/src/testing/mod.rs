@@ -39,8 +39,10 @@ use crate::{Cell, ColumnBuilder, Error, Identity, Processor, Result, Runtime, Si
 
 pub(crate) mod host;
 mod memory;
+mod stored;
 
-use memory::{Lent, Memory, Stored};
+use memory::{Lent, Memory};
+use stored::Stored;
 
 /// A batch to try a plugin on.
 #[derive(Clone, Debug)]
@@ -120,6 +122,26 @@ impl TestBatch {
     #[must_use]
     pub fn resource<C: Cell>(self, key: &str, values: impl IntoIterator<Item = C>) -> Self {
         self.column(&format!("resource.{key}"), values)
+    }
+
+    /// A column of lists of unsigned integers, such as `bucket_counts`: a list a row, `None` is null.
+    ///
+    /// # Panics
+    ///
+    /// It has another length than a column before it.
+    #[must_use]
+    pub fn u64_lists(self, name: &str, rows: impl IntoIterator<Item = Option<Vec<u64>>>) -> Self {
+        self.with(name.to_owned(), Stored::u64_lists(rows.into_iter().collect()))
+    }
+
+    /// A column of lists of numbers, such as `bounds`: a list a row, `None` is null.
+    ///
+    /// # Panics
+    ///
+    /// It has another length than a column before it.
+    #[must_use]
+    pub fn f64_lists(self, name: &str, rows: impl IntoIterator<Item = Option<Vec<f64>>>) -> Self {
+        self.with(name.to_owned(), Stored::f64_lists(rows.into_iter().collect()))
     }
 
     fn with(self, name: String, column: Stored) -> Self {
@@ -264,6 +286,16 @@ impl<P: Processor + Identity> Plugin<P> {
     pub fn restart(&mut self) -> Result {
         self.runtime = Runtime::configure(&self.config)?;
         Ok(())
+    }
+
+    /// The same with another configuration: the operator has changed it between two runs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`configure`](Self::configure).
+    pub fn reconfigure(&mut self, json: &str) -> Result {
+        json.clone_into(&mut self.config);
+        self.restart()
     }
 
     /// What the plugin says of itself.

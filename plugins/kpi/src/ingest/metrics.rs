@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use weir_sdk::prelude::*;
 
+use super::latency::{Latency, REQUESTS_MAX};
 use super::spans::Codes;
 use super::{ByService, takes, touched};
 use crate::codec::{mix, mix_text};
 use crate::config::Rules;
 use crate::keys::{ServiceId, Services};
-use crate::points::{Point, Series, Temporality, insert};
+use crate::points::{Point, Series, Temporality, Told, insert};
 use crate::slots::{Counts, ONE, Source};
 use crate::store::Store;
 
@@ -112,6 +113,7 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
     let (time, start, requests) = (batch.i64("time")?, batch.i64("start_time")?, batch.u64("count")?);
     let (temporality, unrecorded) = (batch.text("temporality")?, batch.bool("no_recorded_value")?);
     let mut by_service = ByService::new(batch)?;
+    let mut latency = Latency::default();
     let mut series: BTreeMap<(u64, i64), (Series, Vec<Point>)> = BTreeMap::new();
     for row in rows {
         let (Some(time), Some(source), false) = (time.get(row), source(row), unrecorded.is_true(row)) else { continue };
@@ -129,8 +131,12 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
         let hash = mix(columns.series(row, name.get(row).unwrap_or_default()), u64::from(service));
         let hash = mix(hash, temporality as u64);
         let of = Series { hash, service, source, bad, temporality };
-        let point =
-            Point { time, start: start.get(row).filter(|start| *start < time), count: requests.get(row).unwrap_or(0) };
+        let slow = match rules.latency_of(services.key(service)) {
+            Some(over_ns) => latency.slow(batch, row, over_ns, temporality)?,
+            None => None,
+        };
+        let start = start.get(row).filter(|start| *start < time);
+        let point = Point { time, start, count: requests.get(row).unwrap_or(0), slow };
         let entry = series.entry((hash, Point::hour(time))).or_insert_with(|| (of, Vec::new()));
         entry.1.push(point);
     }
@@ -146,11 +152,10 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
 pub(crate) struct Changes(HashMap<(ServiceId, i64, u8), Counts>);
 
 impl Changes {
-    /// Requests between two times, spread evenly; or the same taken away.
-    pub(crate) fn spread(&mut self, rules: &Rules, series: &Series, (from, to): (i64, i64), count: u64, add: bool) {
+    /// Requests between two times, and the slow ones among them, spread evenly; or the same taken away.
+    pub(crate) fn spread(&mut self, rules: &Rules, series: &Series, (from, to): (i64, i64), told: &Told, add: bool) {
         let length = i128::from(to.saturating_sub(from).max(1));
-        // Counts of requests above this are no counts.
-        let requests = i128::from(count.min(1 << 40)) * i128::from(ONE);
+        let requests = i128::from(told.count.min(REQUESTS_MAX)) * i128::from(ONE);
         let until = |time: i64| (requests * (i128::from(time.clamp(from, to)) - i128::from(from)) / length) as u64;
         let (first, last) = (rules.slot_of(from), rules.slot_of(to.saturating_sub(1)).max(rules.slot_of(from)));
         for slot in first..=last {
@@ -159,7 +164,10 @@ impl Changes {
                 false => until(rules.time_of(slot + 1)) - until(rules.time_of(slot)),
             };
             let bad = if series.bad { valid } else { 0 };
-            let counts = Counts { valid, bad, slow: 0, rows: 1 };
+            // Rounded down in each slot: half of the requests of a point are not more than half in any.
+            let slow = u128::from(valid) * u128::from(told.slow) / requests.max(1).unsigned_abs();
+            let slow = valid.min(u64::try_from(slow).unwrap_or(u64::MAX));
+            let counts = Counts { valid, bad, slow, rows: 1 };
             let sum = self.0.entry((series.service, slot, series.source as u8)).or_default();
             if add { sum.add(counts) } else { sum.sub(counts) }
         }

@@ -1,6 +1,7 @@
 //! From batches to slots.
 
 pub(crate) mod events;
+pub(crate) mod latency;
 pub(crate) mod metrics;
 pub(crate) mod probes;
 pub(crate) mod spans;

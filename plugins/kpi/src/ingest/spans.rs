@@ -213,13 +213,12 @@ impl Groups {
             None if !takes(rules, store, slot) => return Ok(None),
             None => {
                 let ids = store.ids.place(slot)?;
-                let name = services.key(service).map(|key| key.service.as_str()).unwrap_or_default();
                 self.all.push(Group {
                     service,
                     slot,
                     ids,
                     known: store.ids.known(ids, service),
-                    latency: rules.latency_ns(name),
+                    latency: rules.latency_of(services.key(service)).unwrap_or(i64::MAX),
                     counts: Counts::default(),
                     unchecked: 0,
                 });

@@ -4,6 +4,8 @@ mod contract;
 mod cost;
 mod golden;
 mod ingest;
+mod latency;
+mod rules;
 mod telling;
 
 use std::collections::BTreeMap;
@@ -209,6 +211,10 @@ impl Weir {
 
     pub(super) fn restart(&mut self) {
         self.plugin.restart().expect("a right configuration");
+    }
+
+    pub(super) fn configure(&mut self, config: &str) {
+        self.plugin.reconfigure(config).expect("a right configuration");
     }
 
     pub(super) fn rows(&self, table: &str) -> Vec<&Value> {
