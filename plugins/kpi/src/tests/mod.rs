@@ -207,6 +207,11 @@ impl Weir {
         tested
     }
 
+    /// What the plugin asks for, until it asks no more; tells how often that was.
+    pub(super) fn settle(&mut self, time: i64) -> usize {
+        (1..10_000).find(|_| !self.advance(time).again()).expect("an end")
+    }
+
     pub(super) fn restart(&mut self) {
         self.plugin.restart().expect("a right configuration");
     }
