@@ -28,10 +28,11 @@ mod store;
 mod tables;
 mod verdict;
 mod windows;
+mod zone;
 
 use weir_sdk::prelude::*;
 
-use config::{Config, Rules};
+use config::{Config, Rules, Window};
 use ingest::{SERVICE_COLUMNS, events, metrics, probes, spans};
 use keys::{ServiceId, Services};
 use lifecycle::{AlertRow, ChangeRow, MaintenanceFacts};
@@ -184,7 +185,7 @@ impl Kpi {
         hand.store.forget(rules)?;
         points::forget(rules, &mut hand.store)?;
         hand.silences.forget(until - rules.restate - rules.day - BLOCK_S / rules.config.slot_s);
-        let day = |slot: i64| rules.window_start(slot, rules.day);
+        let day = |slot: i64| rules.window_start(slot, Window::Day);
         let limit = rules.time_of(until - rules.restate - 2 * rules.day);
         if before.is_none_or(|before| day(before) < day(until))
             && events::forget_maintenance(&rules.config.lifecycle, limit)?

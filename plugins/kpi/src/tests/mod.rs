@@ -5,6 +5,7 @@ mod cost;
 mod golden;
 mod ingest;
 mod telling;
+mod zones;
 
 use std::collections::BTreeMap;
 

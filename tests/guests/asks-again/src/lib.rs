@@ -4,7 +4,7 @@ use weir_sdk::prelude::*;
 
 /// A row that is done.
 #[derive(Row)]
-#[row(table = "turns", mode = "upsert", key = ["left"], time = "time")]
+#[row(table = "turns", time = "time")]
 struct Turn {
     /// The watermark.
     time: Timestamp,
