@@ -74,7 +74,8 @@ impl Shared {
             }
         }
         for plugin in self.chain.asking() {
-            let text = format!("asks for `advance` after {ASKED_MAX} calls at the end; it is called again at the next start");
+            let text =
+                format!("asks for `advance` after {ASKED_MAX} calls at the end; it is called again at the next start");
             self.counts.warn(plugin, &text);
         }
     }

@@ -262,7 +262,10 @@ fn what_comes_when_event_time_stands_still_restates_the_rows_without_waiting_for
     weir.settle(MIDNIGHT + DAY);
     check(&weir);
     assert_eq!(weir.all(), ordered);
-    assert!(!weir.process(spans(&[Span::new("shop", MIDNIGHT + DAY + SECOND, 1, false)])).again(), "nothing is out of it");
+    assert!(
+        !weir.process(spans(&[Span::new("shop", MIDNIGHT + DAY + SECOND, 1, false)])).again(),
+        "nothing is out of it"
+    );
 }
 
 #[test]

@@ -24,7 +24,13 @@ fn tables(zone: &str, from: i64, to: i64, outage_to: i64) -> Weir {
 /// Checks that the days begin there, with so many hours each, and that their hours are all of them.
 #[track_caller]
 fn check(zone: &str, begin: i64, hours: [i64; 3]) {
-    let ends: Vec<i64> = hours.iter().scan(begin, |at, hours| { *at += hours * HOUR; Some(*at) }).collect();
+    let ends: Vec<i64> = hours
+        .iter()
+        .scan(begin, |at, hours| {
+            *at += hours * HOUR;
+            Some(*at)
+        })
+        .collect();
     // The outage goes up to the end of the day on which clocks are moved, and is of that day alone.
     let weir = tables(zone, begin, ends[2], ends[1]);
     let days = weir.rows("kpi_daily");
