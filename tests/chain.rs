@@ -253,6 +253,22 @@ fn advance_changes_the_state_of_stateful_plugins() {
     assert_eq!(entries(&chain, "counter"), before + 1);
 }
 
+#[test]
+fn a_plugin_asks_for_advance_until_it_asks_no_more() {
+    let (chain, counts) = chain(vec![link("asks-again")]);
+    let asks = |chain: &Chain| chain.asking().eq(["asks-again"]);
+    assert!(asks(&chain), "it may have asked before it was started");
+    chain.process(0, 0, None, Some(40));
+    assert!(!asks(&chain));
+    chain.process(0, 1, Some(spans("shop", 3)), None);
+    for (number, asks_again) in [(2, true), (3, true), (4, false)] {
+        assert!(asks(&chain));
+        assert_eq!(chain.process(0, number, None, Some(40)).emitted.len(), 1);
+        assert_eq!(asks(&chain), asks_again);
+    }
+    assert_eq!(counts.snapshot().plugins["asks-again"].counters["turns"], 4);
+}
+
 /// The rows of spans, and how many of them are marked as held before.
 fn rows_and_held(outcome: &Outcome) -> (usize, usize) {
     let held = |batch: &Batch| batch.column("was_held").map_or(0, |_| batch.rows());

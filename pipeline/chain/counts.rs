@@ -178,6 +178,11 @@ impl Counts {
         self.plugin(plugin, |numbers| numbers.suppressed_log_lines += 1);
     }
 
+    /// Says something about a plugin to the operator.
+    pub(crate) fn warn(&self, plugin: &str, message: &str) {
+        self.log(plugin, Level::Warn, message);
+    }
+
     /// A message of the plugin, or of the chain about it.
     pub(crate) fn log(&self, plugin: &str, level: Level, message: &str) {
         (self.log)(plugin, level, message);

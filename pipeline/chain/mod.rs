@@ -237,6 +237,11 @@ impl Chain {
         None
     }
 
+    /// The plugins that ask to be told again how far event time has come, though it stands still.
+    pub fn asking(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().filter(|stage| stage.asks()).map(|stage| &*stage.name)
+    }
+
     /// The tables that the plugins emit, each once.
     pub fn tables(&self) -> Vec<TableDef> {
         let mut tables: Vec<TableDef> = Vec::new();

@@ -10,6 +10,7 @@ use crate::sandbox::{
 };
 use crate::{Error, Result, Signal};
 use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A plugin of the chain.
@@ -29,6 +30,9 @@ pub(crate) struct Stage {
     /// One for each worker, or one alone if the plugin keeps state.
     seats: Vec<Mutex<Seat>>,
     health: Mutex<Health>,
+    /// Whether `advance` is to be called though event time stands still: the plugin asked for it, or it starts, and asked
+    /// for it before it ended.
+    asks: AtomicBool,
     counts: Arc<Counts>,
     clock: Clock,
 }
@@ -109,6 +113,7 @@ impl Stage {
             version: contract.version.as_str().into(),
             tables: contract.tables.iter().map(|table| table.name.as_str().into()).collect(),
             name,
+            asks: AtomicBool::new(contract.stateful),
             contract,
             plugin: link.plugin,
             config: link.config_json,
@@ -137,8 +142,17 @@ impl Stage {
         self.seats.iter().filter_map(|seat| lock(seat).instance.as_ref().map(Instance::memory_bytes)).sum()
     }
 
+    /// Whether it asks for another call of `advance`.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks.load(Relaxed)
+    }
+
     /// Calls the plugin, unless it is put aside.
     pub(crate) fn call(&self, worker: usize, call: Call) -> Passed {
+        if matches!(call, Call::Advance(_)) {
+            // One that fails has to ask again: a plugin that always fails is not to be called for ever.
+            self.asks.store(false, Relaxed);
+        }
         if !lock(&self.health).may_call((self.clock)()) {
             let reason = format!("plugin `{}` is put aside after repeated faults", self.name);
             return Passed::Failed(call.batch(), "put aside", reason);
@@ -161,6 +175,9 @@ impl Stage {
         self.counts.called(&self.name, (self.clock)().saturating_duration_since(started));
         match result {
             Ok(effects) => {
+                if effects.again && self.contract.stateful {
+                    self.asks.store(true, Relaxed);
+                }
                 seat.instance = Some(instance);
                 drop(seat);
                 lock(&self.health).succeeded();

@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 /// How long an epoch that ends waits for a log that has been given space.
 const FULL: Duration = Duration::from_secs(1);
 
+/// What plugins may take at the end for what they left over: time, and calls of each.
+const ASKING_MAX: Duration = Duration::from_secs(30);
+const ASKED_MAX: usize = 1_000;
+
 /// How many epochs may pass without one that ends before requests should go elsewhere.
 const OVERDUE: u32 = 3;
 
@@ -53,6 +57,27 @@ impl Shared {
         self.queue.resume();
         rotated?;
         self.commit_rotated()
+    }
+
+    /// After the last batch: plugins finish what they asked to be called for again. One that asks for ever, or takes too
+    /// long, goes on at the next start, from its state.
+    pub(super) fn finish_asking(&self) {
+        let until = Instant::now() + ASKING_MAX;
+        let left = || until.saturating_duration_since(Instant::now());
+        for _ in 0..ASKED_MAX {
+            // What is told here is the last step of event time, at least once.
+            if !self.queue.drained(left()) || self.failure.get().is_some() || !self.queue.again_at_end() {
+                return;
+            }
+            if !self.queue.drained(left()) || self.chain.asking().next().is_none() {
+                return;
+            }
+        }
+        for plugin in self.chain.asking() {
+            let text =
+                format!("asks for `advance` after {ASKED_MAX} calls at the end; it is called again at the next start");
+            self.counts.warn(plugin, &text);
+        }
     }
 
     /// The last epoch, with no worker left that could add to it.

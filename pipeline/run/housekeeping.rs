@@ -33,6 +33,9 @@ fn tick(shared: &Arc<Shared>) {
         std::thread::park_timeout(pause);
         shared.coalescer.flush(false, &shared.queue);
         shared.queue.idle();
+        if shared.chain.asking().next().is_some() {
+            shared.queue.again();
+        }
         shared.log.set_other_bytes(shared.writer.pending().staged_bytes);
         // The rows are kept, so the epoch ends as soon as the trouble does.
         if commit.failed(shared) {

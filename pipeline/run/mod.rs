@@ -344,11 +344,12 @@ impl Pipeline {
             return Ok(());
         }
         self.shared.coalescer.close(&self.shared.queue);
-        self.shared.queue.close();
         if let Some(clock) = self.clock.take() {
             clock.thread().unpark();
             let _ = clock.join();
         }
+        self.shared.finish_asking();
+        self.shared.queue.close();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }

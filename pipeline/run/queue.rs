@@ -12,6 +12,10 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Plugins that ask for it are told the same time again this often at most, and less often while batches wait.
+const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN_BUSY: Duration = Duration::from_secs(1);
+
 /// A batch on its way, with the memory that it holds until its rows are written.
 pub(super) struct Job {
     /// The place of the batch among all batches.
@@ -40,6 +44,8 @@ struct State {
     /// While an epoch ends: batches from this number on wait.
     held_from: Option<u64>,
     watermark: Watermark,
+    /// When plugins were last told the same time again.
+    again: Instant,
     closed: bool,
 }
 
@@ -59,6 +65,7 @@ impl Queue {
             rows: 0,
             held_from: None,
             watermark: Watermark::new(watermark, Instant::now()),
+            again: Instant::now(),
             closed: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -98,8 +105,32 @@ impl Queue {
 
     /// Event time has come this far, whatever rows say.
     pub(super) fn advance(&self, to: i64) {
-        self.state().push(None, Some(to), Vec::new());
+        let mut state = self.state();
+        state.watermark.reach(to);
+        state.push(None, Some(to), Vec::new());
+        drop(state);
         self.changed.notify_all();
+    }
+
+    /// Has the plugins told once more how far event time has come, now and then and not in the way of batches.
+    pub(super) fn again(&self) {
+        let mut state = self.state();
+        let pause = if state.jobs.is_empty() { AGAIN } else { AGAIN_BUSY };
+        if state.again.elapsed() >= pause {
+            state.tell_again();
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The same at once, and with the last step of event time, after the last batch; tells whether any time is known.
+    pub(super) fn again_at_end(&self) -> bool {
+        let mut state = self.state();
+        _ = state.watermark.last();
+        let told = state.tell_again();
+        drop(state);
+        self.changed.notify_all();
+        told
     }
 
     /// The next batch; `None` once the queue is closed and empty.
@@ -186,6 +217,16 @@ impl Queue {
 }
 
 impl State {
+    /// Tells whether there is a time to tell.
+    fn tell_again(&mut self) -> bool {
+        self.again = Instant::now();
+        let told = self.watermark.told();
+        if told.is_some() {
+            self.push(None, told, Vec::new());
+        }
+        told.is_some()
+    }
+
     fn push(&mut self, batch: Option<Batch>, watermark: Option<i64>, permits: Vec<Permit>) {
         self.rows += batch.as_ref().map_or(0, Batch::rows) as u64;
         self.jobs.push_back(Job { sequence: self.next, batch, watermark, _permits: permits });

@@ -54,6 +54,23 @@ impl Watermark {
         self.tell(self.newest?.saturating_add(i64::try_from(idle.as_nanos()).unwrap_or(i64::MAX)))
     }
 
+    /// No row will come any more: tells also a step that was not worth it before, so that in the end it does not depend on
+    /// how rows came in batches how far time has come.
+    pub(super) fn last(&mut self) -> Option<i64> {
+        let mark = self.newest?.saturating_sub(LATENESS.as_nanos() as i64);
+        if self.told.is_some_and(|told| mark <= told) {
+            return None;
+        }
+        self.told = Some(mark);
+        Some(mark)
+    }
+
+    /// Time has come this far, whatever rows say.
+    pub(super) fn reach(&mut self, mark: i64) {
+        self.told = self.told.max(Some(mark));
+        self.newest = self.newest.max(Some(mark.saturating_add(LATENESS.as_nanos() as i64)));
+    }
+
     fn tell(&mut self, newest: i64) -> Option<i64> {
         let mark = newest.saturating_sub(LATENESS.as_nanos() as i64);
         if self.told.is_some_and(|told| mark < told.saturating_add(STEP_NS)) {
@@ -87,6 +104,19 @@ mod tests {
         assert_eq!(mark.seen(Some(500 * SECOND), now), None, "an older batch does not move it");
         assert_eq!(mark.seen(Some(900 * SECOND + 1), now), None, "less than a second is not told");
         assert_eq!(mark.seen(Some(902 * SECOND), now), Some(602 * SECOND));
+    }
+
+    #[test]
+    fn in_the_end_it_is_that_of_the_newest_row_however_rows_came() {
+        let now = Instant::now();
+        let mut mark = Watermark::new(None, now);
+        assert_eq!(mark.last(), None, "no time is known");
+        mark.seen(Some(900 * SECOND), now);
+        assert_eq!(mark.seen(Some(900 * SECOND + 7), now), None);
+        assert_eq!(mark.last(), Some(600 * SECOND + 7));
+        assert_eq!((mark.last(), mark.told()), (None, Some(600 * SECOND + 7)));
+        mark.reach(700 * SECOND);
+        assert_eq!((mark.last(), mark.told()), (None, Some(700 * SECOND)));
     }
 
     #[test]

@@ -335,6 +335,10 @@ impl host::Host for Guest {
         (self.log)(Noted { level, message: bounded(&message) });
     }
 
+    fn advance_again(&mut self) {
+        self.call.effects.again = true;
+    }
+
     fn count(&mut self, counter: String, add: u64) {
         let counters = &mut self.call.effects.counters;
         let counter = shortened(&counter);

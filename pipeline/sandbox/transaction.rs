@@ -41,6 +41,8 @@ pub struct Effects {
     pub emitted: Vec<EmittedRows>,
     /// Additions to the plugin's counters.
     pub counters: BTreeMap<String, u64>,
+    /// Whether it asks for another call of `advance` with the watermark as it is.
+    pub again: bool,
 }
 
 /// A batch that a call works on: changed in place, with the columns it touched kept as they were.

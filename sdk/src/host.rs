@@ -36,6 +36,17 @@ pub mod log {
     }
 }
 
+/// Asks for another call of [`advance`](crate::Processor::advance) with the watermark as it is: there is more to do than fits
+/// into this call, or the batch changes what was told of a time that is over. It comes soon, and before Weir ends.
+pub fn advance_again() {
+    #[cfg(not(target_arch = "wasm32"))]
+    use crate::testing::host as weir;
+    #[cfg(target_arch = "wasm32")]
+    use crate::wasm as weir;
+
+    weir::advance_again();
+}
+
 /// Adds to a counter of the plugin's own, which `/metrics` shows under its name.
 pub fn count(counter: &str, add: u64) {
     #[cfg(not(target_arch = "wasm32"))]

@@ -65,7 +65,7 @@ pub use columns::{Bools, F64s, Fixed, I64s, Lists, Text, U64s};
 pub use config::NoConfig;
 pub use describe::{Description, Mode, OnError, Signal, Signals, Table, Type};
 pub use error::{Error, Result};
-pub use host::{count, log};
+pub use host::{advance_again, count, log};
 pub use plugin::Processor;
 #[doc(hidden)]
 pub use plugin::{Identity, Runtime, short_name};
@@ -77,7 +77,7 @@ pub use weir_sdk_macros::Row;
 pub mod prelude {
     pub use crate::{
         Batch, Bitmap, Description, Error, Json, NoConfig, OnError, Processor, Result, Row, Signal, Signals, State,
-        TextBuilder, Timestamp, Type, count, emit, held, log, retract,
+        TextBuilder, Timestamp, Type, advance_again, count, emit, held, log, retract,
     };
     pub use serde::{Deserialize, Serialize};
 }

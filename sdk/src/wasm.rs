@@ -82,6 +82,10 @@ pub(crate) fn log(level: Level, message: &str) {
     host::log(level, message);
 }
 
+pub(crate) fn advance_again() {
+    host::advance_again();
+}
+
 pub(crate) fn count(counter: &str, add: u64) {
     host::count(counter, add);
 }

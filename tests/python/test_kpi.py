@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -318,3 +319,51 @@ def test_a_slow_morning_is_the_same_as_spans_as_histograms_and_as_both(tmp_path)
     for kinds, tables in found.items():
         assert without_sources(tables) == without_sources(stated), kinds
     assert found[("spans", "cumulative")].all == found[("cumulative",)].all
+
+
+def is_late(start_s):
+    """Whether a time is of the outage at ten or around the silence at six."""
+    return at(10) <= start_s < at(10, 30) or at(17, 50) <= start_s < at(18, 20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_what_comes_late_and_alone_is_in_the_tables_after_a_clean_end(from_metrics, tmp_path, number):
+    points = golden.points()
+    soon, late = ([point for point in points if is_late(point[0]) is kind] for kind in (False, True))
+    run = Run(tmp_path)
+    try:
+        run.send("logs", golden.maintenance())
+        for first in range(0, len(soon), 200):
+            run.send("metrics", golden.point_request(soon[first : first + 200]))
+        before = run.end()
+        assert before.all != from_metrics.all
+        run.weir = run._start()
+        for first in range(0, len(late), 50):
+            run.send("metrics", golden.point_request(late[first : first + 50]))
+        if number == signal.SIGKILL:
+            # Before anything of it may have settled; the end after the next start has to do it.
+            run.restart(number)
+        run.weir.stop()
+        tables = Tables(run.weir.data)
+    finally:
+        run.weir.kill()
+    check(tables)
+    assert tables.all == from_metrics.all
+
+
+def test_what_comes_late_is_in_the_tables_soon_though_event_time_stands_still(from_metrics, tmp_path):
+    points = golden.points()
+    run = Run(tmp_path)
+    try:
+        run.send("logs", golden.maintenance())
+        run.send("metrics", golden.point_request([point for point in points if not is_late(point[0])]))
+        run.weir.wait_processed()
+        run.send("logs", golden.next_day())
+        run.weir.wait_processed()
+        run.send("metrics", golden.point_request([point for point in points if is_late(point[0])]))
+        deadline = time.monotonic() + 120
+        while (tables := Tables(run.weir.data)).all != from_metrics.all:
+            assert time.monotonic() < deadline, tables["kpi_daily"]
+            time.sleep(0.5)
+    finally:
+        run.weir.kill()

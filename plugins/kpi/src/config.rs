@@ -6,6 +6,7 @@ use weir_sdk::prelude::*;
 
 use crate::lifecycle::ServiceKey;
 use crate::slots::BLOCK_S;
+use crate::zone::Zone;
 use crate::{lifecycle, slo};
 
 /// The settings, each with its default.
@@ -72,8 +73,8 @@ pub(crate) struct Config {
     pub(crate) slo: slo::Config,
     /// Cost of a minute of impact, by service name (`*` for those not named) and severity (`*` likewise).
     pub(crate) cost_per_minute: BTreeMap<String, BTreeMap<String, f64>>,
-    /// Hours and days begin so far from UTC: `+02:00`.
-    pub(crate) utc_offset: String,
+    /// Where hours and days are local ones: `UTC`, `+05:30`, or a rule as of POSIX TZ.
+    pub(crate) time_zone: String,
     /// How often open windows are computed anew, in event time.
     pub(crate) refresh_s: i64,
     /// Rows may come so late; later ones are counted and left out.
@@ -127,7 +128,7 @@ impl Default for Config {
             lifecycle: lifecycle::Settings::default(),
             slo: slo::Config::default(),
             cost_per_minute: BTreeMap::new(),
-            utc_offset: "+00:00".to_owned(),
+            time_zone: "UTC".to_owned(),
             refresh_s: 60,
             restate_max_s: 26 * 3600,
             retire_s: 24 * 3600,
@@ -157,20 +158,28 @@ pub(crate) struct Rules {
     pub(crate) refresh: i64,
     pub(crate) restate: i64,
     pub(crate) retire: i64,
-    /// Slots of a block, of an hour, of a day, and from UTC to the operator's zone.
+    /// Slots of a block, of an hour, and of 24 hours.
     pub(crate) block: i64,
     pub(crate) hour: i64,
     pub(crate) day: i64,
-    pub(crate) offset: i64,
+    /// Where hours and days begin.
+    zone: Zone,
+}
+
+/// A window of which there are rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Window {
+    Hour,
+    /// From local midnight to local midnight: 23 to 25 hours where clocks are moved.
+    Day,
 }
 
 impl Rules {
     pub(crate) fn new(config: Config) -> Result<Self> {
         let mut mistakes = Vec::new();
-        let offset = offset_s(&config.utc_offset);
-        if offset.is_none() {
-            let message = format!("\"{}\", expected an offset in quarters of an hour, +02:00", config.utc_offset);
-            mistakes.push(Error::at("utc_offset", message));
+        let zone = Zone::parse(&config.time_zone);
+        if let Err(message) = &zone {
+            mistakes.push(Error::at("time_zone", message));
         }
         if !(1..=60).contains(&config.slot_s) || BLOCK_S % config.slot_s != 0 {
             let message = format!("{}, expected 1 to 60 that divide 900", config.slot_s);
@@ -182,6 +191,7 @@ impl Rules {
         mistakes.extend(config.lifecycle.check("lifecycle"));
         mistakes.extend(config.slo.mistakes("slo"));
         Error::all(mistakes)?;
+        let zone = zone.map_err(Error::new)?;
         let slots = |seconds: i64| seconds / config.slot_s;
         Ok(Self {
             window: slots(config.window_max_s),
@@ -199,7 +209,7 @@ impl Rules {
             block: slots(BLOCK_S),
             hour: slots(3600),
             day: slots(86_400),
-            offset: slots(offset.unwrap_or(0)),
+            zone,
             config,
         })
     }
@@ -218,9 +228,23 @@ impl Rules {
         slot.saturating_mul(self.slot_ns())
     }
 
-    /// The start of the window of that length which a slot lies in.
-    pub(crate) fn window_start(&self, slot: i64, length: i64) -> i64 {
-        (slot + self.offset).div_euclid(length) * length - self.offset
+    /// The first slot of the window which a slot lies in.
+    pub(crate) fn window_start(&self, slot: i64, window: Window) -> i64 {
+        match window {
+            Window::Hour => {
+                let offset = self.zone.hour_offset() / self.config.slot_s;
+                (slot - offset).div_euclid(self.hour) * self.hour + offset
+            }
+            Window::Day => self.zone.day(slot * self.config.slot_s).0 / self.config.slot_s,
+        }
+    }
+
+    /// The slot after the window that begins with a slot.
+    pub(crate) fn window_end(&self, start: i64, window: Window) -> i64 {
+        match window {
+            Window::Hour => start + self.hour,
+            Window::Day => self.zone.day(start * self.config.slot_s).1 / self.config.slot_s,
+        }
     }
 
     /// Whether a service's silence is an outage.
@@ -241,19 +265,6 @@ impl Rules {
         let rates = rates.get(service).or_else(|| rates.get("*"))?;
         rates.get(severity).or_else(|| rates.get("*")).copied()
     }
-}
-
-/// Seconds of `+02:00`, in quarters of an hour.
-fn offset_s(text: &str) -> Option<i64> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let two = |text: &str| text.parse::<i64>().ok().filter(|_| text.len() == 2 && !text.starts_with(['+', '-']));
-    let (hours, minutes) = (two(hours)?, two(minutes)?);
-    (hours <= 14 && minutes < 60 && minutes % 15 == 0).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 fn check_ratios(config: &Config, mistakes: &mut Vec<Error>) {

@@ -1,6 +1,6 @@
 //! The evaluation of a service: from its slots to states, sums and incidents. Pure: equal facts give equal results.
 
-use crate::config::Rules;
+use crate::config::{Rules, Window};
 use crate::history::{Checkpoint, History, Hour};
 use crate::intervals::{Interval, State};
 use crate::slots::{Counts, Source, Timeline};
@@ -110,7 +110,7 @@ impl Walk<'_> {
 
     fn record(&mut self, slot: i64, state: State, basis: Basis, counts: Counts) {
         let maintenance = self.facts.in_maintenance(slot);
-        let hour = self.rules.window_start(slot, self.rules.hour);
+        let hour = self.rules.window_start(slot, Window::Hour);
         if self.history.hours.last().is_none_or(|last| last.start != hour) {
             self.history.hours.push(Hour { start: hour, sums: Default::default() });
         }
@@ -119,7 +119,7 @@ impl Walk<'_> {
         }
         let (state, basis) = if maintenance { (State::Maintenance, Basis::Maintenance) } else { (state, basis) };
         // Cut at midnight, so that the rows of a day are all of that day.
-        let midnight = self.rules.window_start(slot, self.rules.day) == slot;
+        let midnight = hour == slot && self.rules.window_start(slot, Window::Day) == slot;
         match self.history.intervals.last_mut() {
             Some(last) if last.to == slot && last.state == state && last.basis == basis && !midnight => {
                 last.to = slot + 1;
@@ -139,14 +139,14 @@ impl Walk<'_> {
 
     /// The state before a slot, to begin with later.
     fn here(&self, slot: i64) -> Checkpoint {
-        let hour = self.rules.window_start(slot, self.rules.hour);
+        let hour = self.rules.window_start(slot, Window::Hour);
         let sums = self.history.hours.last().filter(|last| last.start == hour).map(|last| last.sums);
         Checkpoint { slot, hour: sums.unwrap_or_default(), ..self.at.clone() }
     }
 
     /// Keeps a checkpoint where an hour begins, or as soon after as one can be.
     fn checkpoint(&mut self, slot: i64) {
-        let hour = self.rules.window_start(slot, self.rules.hour);
+        let hour = self.rules.window_start(slot, Window::Hour);
         let due = self.history.checkpoints.last().is_none_or(|last| last.slot < hour);
         if due && self.is_settled(slot) {
             self.history.checkpoints.push(self.here(slot));
@@ -166,7 +166,7 @@ impl Walk<'_> {
 impl History {
     /// Whether an interval goes on. One that has come to midnight is over: it would be cut there.
     pub(crate) fn is_open(&self, rules: &Rules, interval: &Interval) -> bool {
-        interval.to == self.done && rules.window_start(interval.to, rules.day) != interval.to
+        interval.to == self.done && rules.window_start(interval.to, Window::Day) != interval.to
     }
 }
 

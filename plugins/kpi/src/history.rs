@@ -1,7 +1,7 @@
 //! What evaluations have found of a service so far, and where the next one can begin.
 
 use crate::codec::{In, Out};
-use crate::config::Rules;
+use crate::config::{Rules, Window};
 use crate::intervals::{Interval, Sums};
 use crate::machine::{Derived, Machine};
 use crate::slots::Truth;
@@ -114,7 +114,7 @@ impl History {
 
     /// Forgets what was found from the checkpoint on.
     fn cut(&mut self, rules: &Rules, from: &Checkpoint) {
-        let hour = rules.window_start(from.slot, rules.hour);
+        let hour = rules.window_start(from.slot, Window::Hour);
         self.hours.retain(|known| known.start < hour);
         if from.hour != Sums::default() {
             self.hours.push(Hour { start: hour, sums: from.hour });
@@ -133,7 +133,7 @@ impl History {
     pub(crate) fn forget(&mut self, rules: &Rules, horizon: i64, incidents: i64) {
         let first = self.checkpoints.partition_point(|checkpoint| checkpoint.slot <= horizon).saturating_sub(1);
         self.checkpoints.drain(..first);
-        let day = rules.window_start(horizon, rules.day);
+        let day = rules.window_start(horizon, Window::Day);
         self.hours.retain(|hour| hour.start >= day);
         self.silences.retain(|(_, to)| *to >= horizon);
         // The last one is what the next slot may continue.

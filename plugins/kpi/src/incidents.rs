@@ -26,6 +26,7 @@ pub(crate) struct Incident {
     pub(crate) cause_change_id: Option<String>,
     pub(crate) flaps: u32,
     pub(crate) url: Option<String>,
+    pub(crate) root_service: Option<String>,
     pub(crate) quality: Vec<&'static str>,
     /// The first time that is known of it.
     pub(crate) first: i64,
@@ -83,7 +84,7 @@ impl Incident {
             fingerprint: self.fingerprint.clone(),
             recurrence_of: self.recurrence_of.clone(),
             cause_change_id: self.cause_change_id.clone(),
-            root_service: service.service.clone(),
+            root_service: self.root_service.clone(),
             flaps: self.flaps.into(),
             cost: rate.zip(minutes).map(|(rate, minutes)| rate * minutes),
             url: self.url.clone(),
@@ -168,6 +169,7 @@ fn of_signals(rules: &Rules, service: &ServiceKey, derived: &Derived, maintenanc
         cause_change_id: None,
         flaps: derived.flaps,
         url: None,
+        root_service: None,
         quality: if late { vec!["maintenance_declared_late"] } else { Vec::new() },
         first: started,
     }
@@ -191,6 +193,7 @@ fn of_events(service: &ServiceKey, explicit: ExplicitIncident) -> Incident {
         cause_change_id: explicit.cause_change_id,
         flaps: explicit.flaps,
         url: explicit.url,
+        root_service: explicit.root_service,
         quality: explicit.quality.into_iter().map(Quality::as_str).collect(),
         first: clocks.started.unwrap_or(explicit.first_event),
     }

@@ -29,10 +29,11 @@ mod store;
 mod tables;
 mod verdict;
 mod windows;
+mod zone;
 
 use weir_sdk::prelude::*;
 
-use config::{Config, Rules};
+use config::{Config, Rules, Window};
 use ingest::{SERVICE_COLUMNS, events, latency, metrics, probes, spans};
 use keys::{ServiceId, Services};
 use lifecycle::{AlertRow, ChangeRow, MaintenanceFacts};
@@ -94,6 +95,7 @@ impl Processor for Kpi {
         let mut hand = self.hand.take().map_or_else(|| Hand::load(&self.rules), Ok)?;
         let (services, store) = (&mut hand.services, &mut hand.store);
         let before = store.totals.clone();
+        let mut told = false;
         match batch.signal() {
             Signal::Spans => spans::spans(&self.rules, services, store, batch)?,
             Signal::Metrics => {
@@ -101,10 +103,16 @@ impl Processor for Kpi {
                 probes::probes(&self.rules, services, store, batch)?;
             }
             Signal::Logs => {
-                if events::events(&self.rules, services, batch)? {
+                let took = events::events(&self.rules, services, batch)?;
+                if took.maintenance {
                     hand.maintenance = None;
                 }
+                told = took.any && store.totals.until.is_some();
             }
+        }
+        // Rows that are out change: nobody is to wait for them until event time goes on.
+        if hand.store.take_restated() || told {
+            advance_again();
         }
         hand.store.save()?;
         hand.store.relieve(&self.rules)?;
@@ -125,7 +133,7 @@ impl Processor for Kpi {
 }
 
 /// So many services that have changed are looked for at once.
-const DIRTY_AT_ONCE: u32 = 256;
+const DIRTY_AT_ONCE: usize = 256;
 
 impl Kpi {
     fn evaluate(&self, hand: &mut Hand, watermark: Timestamp) -> Result {
@@ -152,13 +160,19 @@ impl Kpi {
             work += self.evaluate_one(hand, id, until)?;
         }
         hand.store.sweeps(false);
-        for id in store::dirty(DIRTY_AT_ONCE)? {
+        let due = store::due(until, DIRTY_AT_ONCE)?;
+        let mut more = due.len() == DIRTY_AT_ONCE;
+        for id in due {
             if work >= rules.config.work_max {
+                more = true;
                 break;
             }
             work += self.evaluate_one(hand, id, until)?;
         }
         self.evaluate_silent(hand, until)?;
+        if more || hand.store.totals.left > 0 {
+            advance_again();
+        }
         // Only what was evaluated is forgotten.
         if hand.store.totals.left == 0 && before != hand.store.totals {
             self.forget(hand, before.until, until)?;
@@ -176,7 +190,7 @@ impl Kpi {
         hand.store.forget(rules)?;
         points::forget(rules, &mut hand.store)?;
         hand.silences.forget(until - rules.restate - rules.day - BLOCK_S / rules.config.slot_s);
-        let day = |slot: i64| rules.window_start(slot, rules.day);
+        let day = |slot: i64| rules.window_start(slot, Window::Day);
         let limit = rules.time_of(until - rules.restate - 2 * rules.day);
         if before.is_none_or(|before| day(before) < day(until))
             && events::forget_maintenance(&rules.config.lifecycle, limit)?
@@ -188,7 +202,7 @@ impl Kpi {
 
     fn evaluate_one(&self, hand: &mut Hand, id: ServiceId, until: i64) -> Result<u64> {
         let Some(key) = hand.services.key(id) else { return Ok(0) };
-        let dirty = store::dirty_of(id).filter(|dirty| dirty.from < until || dirty.all);
+        let dirty = store::dirty_of(id).filter(|dirty| dirty.is_due(until));
         if dirty.is_none() && !hand.store.is_evaluated(id) {
             return Ok(0);
         }
@@ -203,9 +217,10 @@ impl Kpi {
 
     /// Where it has changed how many services are silent, those that are always on may be down or not.
     fn evaluate_silent(&self, hand: &mut Hand, until: i64) -> Result {
-        if !hand.silences.has_changed() || hand.store.totals.left > 0 {
+        if !hand.silences.is_unsettled() || hand.store.totals.left > 0 {
             return Ok(());
         }
+        hand.silences.settle();
         let always_on = hand.services.iter().filter(|(_, key)| self.rules.is_always_on(&key.service));
         let ids: Vec<ServiceId> = always_on.map(|(id, _)| id).collect();
         for id in ids {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use weir_sdk::prelude::*;
 
 use crate::codec::{In, Out, mix_text};
-use crate::config::Rules;
+use crate::config::{Rules, Window};
 use crate::evaluate::{Ask, evaluate_again};
 use crate::history::{History, Hour};
 use crate::incidents::{Incident, incidents};
@@ -270,30 +270,31 @@ impl Service<'_> {
             declared_late: &late,
             until: rules.time_of(self.until),
         };
-        let kept = rules.window_start(self.until - rules.restate, rules.day);
+        let kept = rules.window_start(self.until - rules.restate, Window::Day);
         // What was evaluated goes out in any case: event time may have leapt over what else is kept.
-        let from = |length| {
-            let evaluated = rules.window_start(self.first, length);
+        let from = |window| {
+            let evaluated = rules.window_start(self.first, window);
             if all { kept.min(evaluated) } else { evaluated }
         };
         let hours = &record.history.hours;
-        let sums = |from: i64, length: i64| {
-            let within = hours.iter().filter(move |hour| (from..from + length).contains(&hour.start));
+        let sums = |from: i64, window: Window| {
+            let to = rules.window_end(from, window);
+            let within = hours.iter().filter(move |hour| (from..to).contains(&hour.start));
             let mut sums = Sums::default();
             within.for_each(|hour| sums.add(&hour.sums));
             sums
         };
-        let of_hours = starts(&found, hours, from(rules.hour), rules.hour, self.until);
+        let of_hours = starts(&found, hours, from(Window::Hour), Window::Hour, self.until);
         let of_hours: Vec<_> =
-            of_hours.map(|start| found.window(start, rules.hour, &sums(start, rules.hour))).collect();
+            of_hours.map(|start| found.window(start, Window::Hour, &sums(start, Window::Hour))).collect();
         let told = record.days.first().filter(|_| all).map_or(i64::MAX, |day| day.start);
-        let first_day = from(rules.day).min(told);
+        let first_day = from(Window::Day).min(told);
         let known: Vec<Hour> = record.days.iter().chain(hours).cloned().collect();
-        let of_days = starts(&found, &known, first_day, rules.day, self.until);
+        let of_days = starts(&found, &known, first_day, Window::Day, self.until);
         let of_days = of_days.map(|start| {
-            let mut sums = sums(start, rules.day);
+            let mut sums = sums(start, Window::Day);
             record.days.iter().filter(|day| day.start == start).for_each(|day| sums.add(&day.sums));
-            DayRow::from(found.window(start, rules.day, &sums))
+            DayRow::from(found.window(start, Window::Day, &sums))
         });
         let of_days: Vec<DayRow> = of_days.collect();
         let bare = |time: i64, _: &str| HourRow {
@@ -305,7 +306,7 @@ impl Service<'_> {
         };
         let published = &mut record.published;
         let rows = of_hours.into_iter().map(|row| (row.window_start.0, String::new(), row));
-        let sent = published.sync(Table::Hours, (rules.time_of(from(rules.hour)), i64::MAX), rows, bare)?;
+        let sent = published.sync(Table::Hours, (rules.time_of(from(Window::Hour)), i64::MAX), rows, bare)?;
         let rows = of_days.into_iter().map(|row| (row.window_start.0, String::new(), row));
         let days = |time: i64, key: &str| DayRow::from(bare(time, key));
         Ok(sent + published.sync(Table::Days, (rules.time_of(first_day), i64::MAX), rows, days)?)
@@ -315,9 +316,9 @@ impl Service<'_> {
     fn forget(&self, record: &mut Record, horizon: i64) {
         let rules = self.rules;
         let month = self.until - DAYS * rules.day;
-        let kept = rules.window_start(horizon, rules.day);
+        let kept = rules.window_start(horizon, Window::Day);
         for hour in record.history.hours.iter().filter(|hour| hour.start < kept) {
-            let start = rules.window_start(hour.start, rules.day);
+            let start = rules.window_start(hour.start, Window::Day);
             match record.days.iter_mut().find(|day| day.start == start) {
                 Some(day) => day.sums.add(&hour.sums),
                 None => record.days.push(Hour { start, sums: hour.sums }),
@@ -329,16 +330,16 @@ impl Service<'_> {
             Table::Hours | Table::Slo => rules.time_of(kept),
             Table::Days => rules.time_of(month),
             Table::Incidents | Table::Changes | Table::Alerts => self.kept,
-            Table::Availability => rules.time_of(horizon - rules.day),
+            Table::Availability => rules.time_of(horizon - rules.day - 3 * rules.hour),
         });
     }
 }
 
 /// Where windows begin of which there is something to say, from the first that is asked for.
-fn starts(found: &Found<'_>, sums: &[Hour], from: i64, length: i64, until: i64) -> impl Iterator<Item = i64> {
+fn starts(found: &Found<'_>, sums: &[Hour], from: i64, window: Window, until: i64) -> impl Iterator<Item = i64> {
     let rules = found.rules;
-    let known = sums.iter().map(|hour| rules.window_start(hour.start, length)).filter(|start| *start >= from);
-    let told = found.times().map(|time| rules.window_start(rules.slot_of(time), length));
+    let known = sums.iter().map(|hour| rules.window_start(hour.start, window)).filter(|start| *start >= from);
+    let told = found.times().map(|time| rules.window_start(rules.slot_of(time), window));
     let told = told.filter(|start| (from..until).contains(start));
     known.chain(told).collect::<BTreeSet<i64>>().into_iter()
 }

@@ -36,16 +36,20 @@ impl Silent {
 pub(crate) struct Silences {
     /// Changes of both numbers by slot.
     steps: BTreeMap<i64, [i64; 2]>,
+    /// Whether services have not been looked at since the numbers changed.
+    unsettled: bool,
     changed: bool,
 }
 
 impl Silences {
     pub(crate) fn load() -> Result<Self> {
         let Some(bytes) = SILENCES.get(&()) else { return Ok(Self::default()) };
-        let entries = In(&bytes).list(|bytes| Some((bytes.i()?, [bytes.i()?, bytes.i()?])));
-        let entries =
-            entries.ok_or_else(|| Error::new("the count of silent services cannot be read: discard the state"))?;
-        Ok(Self { steps: entries.into_iter().collect(), changed: false })
+        let mut bytes = In(&bytes);
+        let mut read = || {
+            let entries = bytes.list(|bytes| Some((bytes.i()?, [bytes.i()?, bytes.i()?])))?;
+            Some(Self { steps: entries.into_iter().collect(), unsettled: bytes.flag()?, changed: false })
+        };
+        read().ok_or_else(|| Error::new("the count of silent services cannot be read: discard the state"))
     }
 
     /// Writes what has changed.
@@ -56,12 +60,18 @@ impl Silences {
         let mut out = Out::default();
         out.u(self.steps.len() as u64);
         self.steps.iter().for_each(|(slot, [silent, all])| _ = out.i(*slot).i(*silent).i(*all));
+        out.flag(self.unsettled);
         SILENCES.put(&(), &out.0)
     }
 
-    /// Whether anything has changed since the last [`save`](Self::save).
-    pub(crate) fn has_changed(&self) -> bool {
-        self.changed
+    /// Whether the numbers have changed since the last [`settle`](Self::settle).
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// The services that this may concern are looked at now.
+    pub(crate) fn settle(&mut self) {
+        (self.unsettled, self.changed) = (false, true);
     }
 
     fn add(&mut self, slot: i64, index: usize, change: i64) {
@@ -93,7 +103,7 @@ impl Silences {
         }
         before.silences.iter().for_each(|silence| self.count(rules, *silence, -1));
         after.silences.iter().for_each(|silence| self.count(rules, *silence, 1));
-        self.changed = true;
+        (self.unsettled, self.changed) = (true, true);
     }
 
     /// Forgets what was before a slot, but for what it adds up to.

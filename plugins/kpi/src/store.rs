@@ -97,6 +97,11 @@ pub(crate) struct Dirty {
 }
 
 impl Dirty {
+    /// Whether an evaluation up to that slot has to do with it.
+    pub(crate) fn is_due(self, until: i64) -> bool {
+        self.from < until || self.all
+    }
+
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut bytes = In(bytes);
         Some(Self { from: bytes.i()?, all: bytes.flag()? })
@@ -125,9 +130,16 @@ pub(crate) fn clean(id: ServiceId) {
     DIRTY.delete(&id);
 }
 
-/// Services that have to be evaluated again, at most so many.
-pub(crate) fn dirty(limit: u32) -> Result<Vec<ServiceId>> {
-    Ok(DIRTY.first(limit)?.into_iter().map(|(id, _)| id).collect())
+/// Services that have to be evaluated again up to that slot, at most so many.
+pub(crate) fn due(until: i64, limit: usize) -> Result<Vec<ServiceId>> {
+    let mut due = Vec::new();
+    DIRTY.each(&(), |id, bytes| {
+        if due.len() < limit && Dirty::read(&bytes).is_some_and(|dirty| dirty.is_due(until)) {
+            due.push(id);
+        }
+        Ok(())
+    })?;
+    Ok(due)
 }
 
 /// A page at hand.
@@ -178,6 +190,8 @@ pub(crate) struct Store {
     sweep: RefCell<Option<Sweep>>,
     /// Services that are known to have been evaluated before, a bit each.
     evaluated: Vec<u64>,
+    /// Whether slots have changed that were evaluated.
+    restated: bool,
 }
 
 fn margin(rules: &Rules) -> i64 {
@@ -250,6 +264,18 @@ impl Store {
     /// meanwhile.
     pub(crate) fn sweeps(&mut self, sweeps: bool) {
         self.sweep = RefCell::new(sweeps.then(Sweep::default));
+    }
+
+    /// Notes that a slot has changed that may have been evaluated already; tells whether it was.
+    pub(crate) fn restates(&mut self, slot: i64) -> bool {
+        let restates = self.totals.until.is_none_or(|until| slot < until);
+        self.restated |= restates;
+        restates
+    }
+
+    /// Whether slots have changed since this was asked last that were evaluated.
+    pub(crate) fn take_restated(&mut self) -> bool {
+        std::mem::take(&mut self.restated) && self.totals.until.is_some()
     }
 
     /// Whether a service was evaluated before.

@@ -57,8 +57,8 @@ pub(crate) struct IncidentRow {
     pub(crate) recurrence_of: Option<String>,
     /// The change that caused it, as told.
     pub(crate) cause_change_id: Option<String>,
-    /// The service in which it began: its own, since nothing is worked out across services.
-    pub(crate) root_service: String,
+    /// The service in which it began, as told last; null where nobody said so, for signals alone do not tell.
+    pub(crate) root_service: Option<String>,
     /// How often it came back before it was over.
     pub(crate) flaps: u64,
     /// Minutes of impact times the configured rate; null where no rate is configured and while the impact goes on.

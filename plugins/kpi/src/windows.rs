@@ -2,7 +2,7 @@
 
 use weir_sdk::Timestamp;
 
-use crate::config::{Config, Rules};
+use crate::config::{Config, Rules, Window};
 use crate::incidents::Incident;
 use crate::intervals::{State, Sums};
 use crate::lifecycle::{ChangeRow, ResolveTo, ServiceKey};
@@ -60,9 +60,9 @@ fn share(part: f64, whole: f64) -> Option<f64> {
 }
 
 impl Found<'_> {
-    /// The row of the window from that slot on, so many slots long.
-    pub(crate) fn window(&self, start: i64, length: i64, sums: &Sums) -> HourRow {
-        let (from, to) = (self.rules.time_of(start), self.rules.time_of(start + length));
+    /// The row of the window from that slot on.
+    pub(crate) fn window(&self, start: i64, window: Window, sums: &Sums) -> HourRow {
+        let (from, to) = (self.rules.time_of(start), self.rules.time_of(self.rules.window_end(start, window)));
         let mut row = HourRow {
             environment: self.service.environment.clone(),
             service_namespace: self.service.namespace.clone(),

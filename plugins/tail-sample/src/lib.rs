@@ -222,6 +222,9 @@ impl TailSample {
                 memory.waiting.put(id, Trace { due: i64::MIN, settled: Some(decision), ..trace })?;
             }
         }
+        if memory.waiting.first_second().is_some_and(|second| second < over) {
+            advance_again();
+        }
         let decisions: Vec<_> = round.iter().map(|(id, _, decision)| (*id, *decision)).collect();
         count("decisions_forgotten", memory.decided.add(&decisions)? as u64);
         Ok(round)

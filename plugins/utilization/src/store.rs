@@ -159,6 +159,10 @@ impl Store {
             }
         }
         self.evict(&mut clock, &row)?;
+        // Rows that are out change: nobody is to wait for them until the next hour is over.
+        if clock.pending {
+            advance_again();
+        }
         if clock == before { Ok(()) } else { CLOCK.put(&(), &clock) }
     }
 
@@ -227,6 +231,9 @@ impl Store {
             clock.expiring |= ended;
         } else if clock.expiring {
             clock.expiring = self.expire(&mut clock, watermark)?;
+        }
+        if clock.pending || clock.expiring {
+            advance_again();
         }
         CLOCK.put(&(), &clock)
     }

@@ -23,6 +23,8 @@ pub(crate) struct Effects {
     pub(crate) released: Vec<Rc<Lent>>,
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) logs: Vec<(Level, String)>,
+    /// Whether the call has asked for another `advance`.
+    pub(crate) again: bool,
 }
 
 /// What a plugin keeps with Weir between calls.
@@ -145,6 +147,10 @@ pub(crate) fn state_scan(prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec
 
 pub(crate) fn log(level: Level, message: &str) {
     HOST.with_borrow_mut(|host| host.effects.logs.push((level, message.to_owned())));
+}
+
+pub(crate) fn advance_again() {
+    HOST.with_borrow_mut(|host| host.effects.again = true);
 }
 
 pub(crate) fn count(counter: &str, add: u64) {

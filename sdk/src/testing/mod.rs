@@ -160,6 +160,7 @@ pub struct Tested {
     released: Vec<Memory>,
     counters: BTreeMap<String, u64>,
     logs: Vec<(Level, String)>,
+    again: bool,
     state: BTreeMap<Vec<u8>, Vec<u8>>,
     read: Vec<String>,
 }
@@ -229,6 +230,11 @@ impl Tested {
     /// What was added to a counter.
     pub fn counter(&self, name: &str) -> u64 {
         self.counters.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether the plugin asked for another call of `advance`.
+    pub fn again(&self) -> bool {
+        self.again
     }
 
     /// The messages, in their order.
@@ -346,6 +352,7 @@ impl<P: Processor + Identity> Plugin<P> {
             released,
             counters: effects.counters,
             logs: effects.logs,
+            again: effects.again,
             state: self.kept.state.clone(),
             read,
         })

@@ -50,6 +50,7 @@ fn told(
         recurrence_of: None,
         cause_change_id: None,
         url: None,
+        root_service: None,
         quality: Vec::new(),
         first_event: detected * MINUTE,
     }

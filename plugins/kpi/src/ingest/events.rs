@@ -51,14 +51,23 @@ fn attributes(batch: &Batch<'_>) -> HashMap<String, Text> {
     keys.flatten().filter_map(read).collect()
 }
 
+/// What a batch of log records told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Took {
+    /// Whether there were events.
+    pub(crate) any: bool,
+    /// Whether a maintenance has changed.
+    pub(crate) maintenance: bool,
+}
+
 /// Takes the events of a batch of log records; what changes, changes the windows of its services.
-pub(crate) fn events(rules: &Rules, services: &mut Services, batch: &mut Batch<'_>) -> Result<bool> {
+pub(crate) fn events(rules: &Rules, services: &mut Services, batch: &mut Batch<'_>) -> Result<Took> {
     let name = batch.text("event_name")?;
     let lifecycle: Vec<bool> = (0..name.distinct_len()).map(|key| is_lifecycle(name.distinct(key))).collect();
     let is_event = |row: usize| name.get(row).is_some() && lifecycle.get(name.key(row)).copied().unwrap_or(false);
     let rows: Vec<usize> = (0..batch.rows()).filter(|&row| is_event(row)).collect();
     if rows.is_empty() {
-        return Ok(false);
+        return Ok(Took::default());
     }
     let columns = attributes(batch);
     let (time, observed) = (batch.i64("time")?, batch.i64("observed_time")?);
@@ -93,7 +102,7 @@ pub(crate) fn events(rules: &Rules, services: &mut Services, batch: &mut Batch<'
     if malformed.iter().any(Option::is_some) {
         batch.set(MALFORMED, malformed)?;
     }
-    Ok(maintenance_changed)
+    Ok(Took { any: true, maintenance: maintenance_changed })
 }
 
 fn number(services: &mut Services, key: &ServiceKey, limit: u32) -> Result<ServiceId> {

@@ -109,7 +109,7 @@ pub(crate) fn takes(rules: &Rules, store: &Store, slot: i64) -> bool {
 
 /// Says that slots of a service from one on have changed, if they were evaluated already or the service never was.
 pub(crate) fn touched(store: &mut Store, id: ServiceId, slot: i64) -> Result {
-    if store.totals.until.is_none_or(|until| slot < until) || !store.is_evaluated(id) {
+    if store.restates(slot) || !store.is_evaluated(id) {
         return mark(id, Dirty { from: slot, all: false });
     }
     Ok(())

@@ -20,7 +20,7 @@ const SHOWN_CHARS_MAX: usize = 64;
 const UID: &str = "log.record.uid";
 
 /// The attributes that are read of a record; all but the first also without their prefix `itops.`.
-pub(crate) const ATTRIBUTES: [&str; 25] = [
+pub(crate) const ATTRIBUTES: [&str; 26] = [
     UID,
     "itops.incident.id",
     "itops.incident.severity",
@@ -31,6 +31,7 @@ pub(crate) const ATTRIBUTES: [&str; 25] = [
     "itops.incident.cause_change_id",
     "itops.incident.planned",
     "itops.incident.url",
+    "itops.incident.root_service",
     "itops.alert.id",
     "itops.alert.fingerprint",
     "itops.alert.name",
@@ -222,6 +223,7 @@ impl Record<'_> {
             cause_change_id: self.text("itops.incident.cause_change_id")?,
             planned: self.bool("itops.incident.planned")?,
             url: self.text("itops.incident.url")?,
+            root_service: self.text("itops.incident.root_service")?,
         })
     }
 

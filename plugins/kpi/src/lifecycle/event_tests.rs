@@ -154,6 +154,7 @@ fn every_attribute_of_an_incident_is_read() {
         ("itops.incident.cause_change_id", Value::Int(77)),
         ("itops.incident.planned", Value::Bool(true)),
         ("itops.incident.url", Value::Text("https://example.org/1")),
+        ("itops.incident.root_service", Value::Text("db")),
     ]);
     let expected = IncidentAttributes {
         severity: Some(Severity::Sev3),
@@ -164,6 +165,7 @@ fn every_attribute_of_an_incident_is_read() {
         cause_change_id: Some("77".to_owned()),
         planned: Some(true),
         url: Some("https://example.org/1".to_owned()),
+        root_service: Some("db".to_owned()),
     };
     assert_eq!(fact.attributes, expected);
 }

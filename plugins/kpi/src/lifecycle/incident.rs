@@ -55,6 +55,8 @@ joined! {
         "m" planned: bool,
         /// Where to read about it.
         "u" url: String,
+        /// The service in which it began.
+        "r" root_service: String,
     }
 }
 
@@ -131,6 +133,8 @@ pub(crate) struct ExplicitIncident {
     pub(crate) cause_change_id: Option<String>,
     /// Where to read about it.
     pub(crate) url: Option<String>,
+    /// The service in which it began, told last.
+    pub(crate) root_service: Option<String>,
     /// What cannot be said of it, sorted.
     pub(crate) quality: Vec<Quality>,
     /// The time of its first event.
@@ -221,6 +225,7 @@ impl IncidentFacts {
             recurrence_of: None,
             cause_change_id: latest(own(), |attributes| attributes.cause_change_id.as_ref()).cloned(),
             url: latest(before(), |attributes| attributes.url.as_ref()).cloned(),
+            root_service: latest(before(), |attributes| attributes.root_service.as_ref()).cloned(),
             quality: self.quality(episode, &clocks, &durations),
             first_event: episode.from,
         }

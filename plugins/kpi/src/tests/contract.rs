@@ -22,9 +22,9 @@ fn every_column_of_every_table_is_described_and_its_rows_replace_others() {
 
 #[test]
 fn mistakes_are_told_all_at_once_each_at_its_key() {
-    let config = r#"{ "slot_s": 7, "bad_ratio": 1.5, "utc_offset": "+1", "open_down_s": 65, "severity_down": "bad" }"#;
+    let config = r#"{ "slot_s": 7, "bad_ratio": 1.5, "time_zone": "+1", "open_down_s": 65, "severity_down": "bad" }"#;
     let found = mistakes(config);
-    for key in ["slot_s", "bad_ratio", "utc_offset", "open_down_s", "severity_down"] {
+    for key in ["slot_s", "bad_ratio", "time_zone", "open_down_s", "severity_down"] {
         assert!(found.iter().any(|known| known == key), "{key} is not in {found:?}");
     }
 }
@@ -39,7 +39,7 @@ fn a_mistake_in_a_section_is_told_at_its_key() {
 
 #[test]
 fn days_begin_where_the_offset_says() {
-    let mut weir = Weir::new(r#"{ "utc_offset": "-05:30" }"#);
+    let mut weir = Weir::new(r#"{ "time_zone": "-05:30" }"#);
     let all: Vec<Span> =
         (0..7200).map(|number| Span::new("shop", at(5, 0, 0) + number * SECOND / 2, number as u64, false)).collect();
     weir.process(spans(&all));

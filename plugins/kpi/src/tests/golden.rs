@@ -242,6 +242,51 @@ fn shuffled_histograms_end_in_the_same_tables() {
     }
 }
 
+/// Whether a time is of the outage at ten or of the silence at six.
+fn is_late(time: i64) -> bool {
+    (at(10, 0, 0)..at(10, 30, 0)).contains(&time) || (at(17, 50, 0)..at(18, 20, 0)).contains(&time)
+}
+
+#[test]
+fn what_comes_when_event_time_stands_still_restates_the_rows_without_waiting_for_it() {
+    let rows = as_spans(10);
+    let ordered = in_order(batches(&rows, 500, |span| span.time, spans)).all();
+    let (late, soon): (Vec<Span>, Vec<Span>) = rows.into_iter().partition(|span| is_late(span.time));
+    let mut weir = in_order(batches(&soon, 500, |span| span.time, spans));
+    assert_eq!(weir.settle(MIDNIGHT + DAY), 1, "there is nothing to do");
+    assert_ne!(weir.all(), ordered);
+    for (_, batch) in batches(&late, 300, |span| span.time, spans) {
+        assert!(weir.process(batch).again(), "rows that are out change");
+    }
+    weir.restart();
+    weir.settle(MIDNIGHT + DAY);
+    check(&weir);
+    assert_eq!(weir.all(), ordered);
+    assert!(
+        !weir.process(spans(&[Span::new("shop", MIDNIGHT + DAY + SECOND, 1, false)])).again(),
+        "nothing is out of it"
+    );
+}
+
+#[test]
+fn what_one_call_leaves_over_is_done_when_it_is_called_again() {
+    const SERVICES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let hour: Vec<Span> = as_spans(10).into_iter().filter(|span| span.time < at(1, 0, 0)).collect();
+    let of = |name| hour.iter().map(move |span| Span { service: name, ..span.clone() }).collect::<Vec<_>>();
+    let tables = |config: &str| {
+        let mut weir = Weir::new(config);
+        SERVICES.into_iter().for_each(|name| _ = weir.process(spans(&of(name))));
+        let calls = weir.settle(at(1, 0, 0));
+        weir.process(logs(&[maintenance(at(0, 5, 0), "a", at(0, 30, 0), at(0, 40, 0))]));
+        (weir.settle(at(1, 0, 0)), calls, weir.all())
+    };
+    let (one, first, at_once) = tables("{}");
+    assert_eq!((one, first), (1, 1));
+    let (_, calls, in_turns) = tables(r#"{"work_max":1000}"#);
+    assert!(calls > 2, "{calls} calls");
+    assert_eq!(in_turns, at_once);
+}
+
 #[test]
 fn a_day_that_event_time_leaps_over_before_it_is_evaluated_has_its_rows() {
     let mut weir = Weir::new("{}");

@@ -7,6 +7,7 @@ mod ingest;
 mod latency;
 mod rules;
 mod telling;
+mod zones;
 
 use std::collections::BTreeMap;
 
@@ -207,6 +208,11 @@ impl Weir {
         let tested = self.plugin.advance(time).expect("an evaluation");
         self.take(&tested);
         tested
+    }
+
+    /// What the plugin asks for, until it asks no more; tells how often that was.
+    pub(super) fn settle(&mut self, time: i64) -> usize {
+        (1..10_000).find(|_| !self.advance(time).again()).expect("an end")
     }
 
     pub(super) fn restart(&mut self) {

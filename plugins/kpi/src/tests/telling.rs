@@ -43,6 +43,16 @@ fn an_incident_that_was_told_has_its_durations_and_is_in_the_means() {
 }
 
 #[test]
+fn where_an_incident_began_is_what_was_told_last_or_unknown() {
+    let root = |name: &str| vec![("itops.incident.root_service", text(name))];
+    let mut told = life("inc-1");
+    told.push(incident(at(10, 30, 0), "itops.incident.updated", "inc-1", &root("db")));
+    told.push(incident(at(10, 25, 0), "itops.incident.updated", "inc-1", &root("cache")));
+    assert_eq!(after(&told).rows("incidents")[0]["root_service"], "db");
+    assert!(after(&life("inc-1")).rows("incidents")[0]["root_service"].is_null());
+}
+
+#[test]
 fn events_in_any_order_and_twice_end_in_the_same_tables() {
     let told = life("inc-1");
     let ordered = after(&told).all();
