@@ -144,7 +144,8 @@ fn every_benchmark_and_example_that_is_named_exists() {
                 let name: String =
                     text[at + option.len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let path = root().join(folder).join(format!("{name}.rs"));
-                assert!(path.is_file(), "{}: {option}{name}, but there is no {}", page.display(), path.display());
+                let exists = path.is_file() || root().join(folder).join(&name).join("main.rs").is_file();
+                assert!(exists, "{}: {option}{name}, but there is no {}", page.display(), path.display());
             }
         }
     }

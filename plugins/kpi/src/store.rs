@@ -64,7 +64,9 @@ impl Totals {
         let (slot_s, totals) = read().ok_or_else(other)?;
         if slot_s != rules.config.slot_s {
             let now = rules.config.slot_s;
-            return Err(Error::new(format!("slots in the state are of {slot_s} s and slot_s is {now}: discard the state")));
+            return Err(Error::new(format!(
+                "slots in the state are of {slot_s} s and slot_s is {now}: discard the state"
+            )));
         }
         Ok(totals)
     }

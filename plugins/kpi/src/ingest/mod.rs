@@ -67,7 +67,8 @@ impl ByService {
     }
 
     fn new_place(&mut self, row: usize, at: u64, services: &mut Services, limit: u32) -> Result<u32> {
-        let [namespace, service, environment] = self.columns.each_ref().map(|column| column.get(row).unwrap_or_default());
+        let [namespace, service, environment] =
+            self.columns.each_ref().map(|column| column.get(row).unwrap_or_default());
         let place = self.services.len() as u32;
         self.services.push(services.id(namespace, service, environment, limit)?);
         match self.table.get_mut(at as usize) {

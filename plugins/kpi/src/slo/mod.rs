@@ -79,7 +79,8 @@ fn burn(sums: &Sums, objective: &Objective) -> Option<f64> {
 
 /// Which rules fire where `window` gives the sums of the last so many slots.
 fn firing(config: &Config, objective: &Objective, window: &impl Fn(i64) -> Sums) -> [bool; 4] {
-    let burns = |sums: &Sums, rule: &Rule| burn(sums, objective).is_some_and(|burn| burn >= rule.burn * (1.0 - ROUNDING));
+    let burns =
+        |sums: &Sums, rule: &Rule| burn(sums, objective).is_some_and(|burn| burn >= rule.burn * (1.0 - ROUNDING));
     RuleName::ALL.map(|name| {
         let rule = config.rule(name);
         let (long, short) = (window(rule.long.slots()), window(rule.short.slots()));

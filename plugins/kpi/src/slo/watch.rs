@@ -6,7 +6,7 @@
 
 use super::history::Sums;
 use super::row::{Alerts, REPORTED, Worked, row};
-use super::{Config, HOUR_SLOTS, History, Objective, RuleName, SLOT_NS, Slot, SloRow, Step, firing};
+use super::{Config, HOUR_SLOTS, History, Objective, RuleName, SLOT_NS, SloRow, Slot, Step, firing};
 use crate::codec::{In, Out};
 use weir_sdk::Timestamp;
 
