@@ -47,7 +47,9 @@ impl Silences {
         let mut bytes = In(&bytes);
         let mut read = || {
             let entries = bytes.list(|bytes| Some((bytes.i()?, [bytes.i()?, bytes.i()?])))?;
-            Some(Self { steps: entries.into_iter().collect(), unsettled: bytes.flag()?, changed: false })
+            // An earlier version did not write it.
+            let unsettled = bytes.flag().unwrap_or(true);
+            Some(Self { steps: entries.into_iter().collect(), unsettled, changed: false })
         };
         read().ok_or_else(|| Error::new("the count of silent services cannot be read: discard the state"))
     }
