@@ -156,6 +156,11 @@ impl OpenFile {
         Ok(Self { path: path.to_owned(), writer, schema: Arc::clone(&encoder.schema), finished: false, rows: 0 })
     }
 
+    /// Adds to what the file says of itself.
+    pub(super) fn note(&mut self, key: &str, value: &str) {
+        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -36,9 +36,11 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
+use self::destination::Patience;
 use self::encode::Encoder;
 use self::epoch::{Closing, Ledger};
 use self::folder::Folder;
@@ -74,6 +76,8 @@ pub struct WriteOptions {
     pub retry: Retry,
     /// The file system of staging, and of a local destination.
     pub files: Arc<dyn Files>,
+    /// Until when an object store is waited for.
+    patience: Patience,
 }
 
 impl WriteOptions {
@@ -91,6 +95,7 @@ impl WriteOptions {
             open_partitions_max: 256,
             retry: Retry::default(),
             files: Arc::new(Real),
+            patience: Patience::default(),
         }
     }
 
@@ -234,6 +239,11 @@ impl Writer {
         writer.adopt(records)?;
         writer.taken_over = writer.pending().rows;
         Ok((writer, restored))
+    }
+
+    /// Waits so long at most, from now on, for an object store; what it has not taken then stays in staging for the next start.
+    pub fn publishes_for(&self, most: Duration) {
+        self.options.patience.ends_in(most);
     }
 
     /// Whether the epoch should end soon, for memory's sake.
