@@ -230,7 +230,7 @@ fn while_a_store_hangs_requests_are_taken_until_the_disk_has_its_limit_and_nothi
     let pipeline = world.start();
     let refused = loop {
         match world.ingest(&pipeline) {
-            Ok(()) if world.next % 8 == 0 => committed(&pipeline),
+            Ok(()) if world.next.is_multiple_of(8) => committed(&pipeline),
             Ok(()) => {}
             Err(refused) => break refused,
         }

@@ -54,7 +54,7 @@ impl Default for Retry {
 
 /// Until when answers of an object store are waited for: for ever, unless somebody says otherwise.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Patience(Arc<OnceLock<Instant>>);
+pub struct Patience(Arc<OnceLock<Instant>>);
 
 impl Patience {
     /// How often somebody who waits looks whether it is over.

@@ -23,7 +23,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use destination::{Destination, Retry};
+pub use destination::{Destination, Patience, Retry};
 pub use discard::replace_state;
 pub use epoch::{Along, Closed, Restored};
 pub use inspect::{FileReport, FileState, Inspection, RecordContent, RecordReport, StateReport, Unnamed, inspect};
@@ -40,7 +40,6 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
-use self::destination::Patience;
 use self::encode::Encoder;
 use self::epoch::{Closing, Ledger};
 use self::folder::Folder;
@@ -77,7 +76,7 @@ pub struct WriteOptions {
     /// The file system of staging, and of a local destination.
     pub files: Arc<dyn Files>,
     /// Until when an object store is waited for.
-    patience: Patience,
+    pub patience: Patience,
 }
 
 impl WriteOptions {

@@ -149,13 +149,18 @@ fn a_removal_that_fails_is_repeated_before_the_next_rows_appear() {
 /// come back that were there before.
 const LATE: [Option<f64>; 6] = [Some(1.0), Some(2.0), None, Some(1.0), None, Some(1.0)];
 
-/// Runs an epoch of a day until it is published.
-fn late_epoch(writer: &Writer, number: usize) {
+/// What an epoch does to the day.
+fn change(writer: &Writer, number: usize) {
     match LATE[number] {
         // Computed at the same time, so that nothing but the file's own name for its changes tells it from an earlier one.
         Some(value) => writer.upsert("daily", 1, batch(NOON, 1, &[given("a", value)]), false).unwrap(),
         None => end_all(writer, 1),
     }
+}
+
+/// Runs an epoch of a day until it is published.
+fn late_epoch(writer: &Writer, number: usize) {
+    change(writer, number);
     while writer.close_epoch().is_err() {}
 }
 
@@ -208,10 +213,7 @@ fn a_put_that_arrives_before_it_is_repeated_counts_as_done() {
             (0..number).for_each(|number| late_epoch(&writer, number));
             bucket.store.good.store(1, SeqCst);
             bucket.store.bad.store(1, SeqCst);
-            match LATE[number] {
-                Some(value) => writer.upsert("daily", 1, batch(NOON, 1, &[given("a", value)]), false).unwrap(),
-                None => end_all(&writer, 1),
-            }
+            change(&writer, number);
             writer.close_epoch().unwrap_err();
             assert_eq!(rows(&bucket), after(number), "it is still on its way");
             assert_eq!(bucket.deliver(), 1);
