@@ -209,13 +209,13 @@ const FAULTS: [Fault; 4] = [Fault::Full, Fault::Io, Fault::Short, Fault::TooMany
 
 #[test]
 fn what_was_acknowledged_is_stored_once_through_any_lives_and_deaths() {
-    for_seeds(300, |seed| lives(seed, &[], seed % 2 == 0));
+    for_seeds(600, |seed| lives(seed, &[], seed % 2 == 0));
 }
 
 #[test]
 fn the_state_of_a_plugin_is_that_of_the_stored_rows_through_any_lives_and_deaths() {
     let plugins = counter();
-    for_seeds(30, move |seed| lives(seed, &plugins, false));
+    for_seeds(100, move |seed| lives(seed, &plugins, false));
 }
 
 /// Two epochs and what comes after, whatever fails; the pipeline, if it starts.

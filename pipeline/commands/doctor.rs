@@ -104,14 +104,17 @@ fn log(out: &mut String, report: &Report, is_running: bool) {
 fn epochs(out: &mut String, report: &Report) {
     head(out, "epochs", &report.places.staging);
     let records = &report.store.records;
-    let range = match (records.first(), records.last()) {
+    // The first start writes a record that has nothing, for the first epoch to follow.
+    let mut epochs = records.iter().filter(|record| record.epoch > 0);
+    let range = match (epochs.next(), records.last()) {
+        (None, Some(_)) => ", of the first start: nothing has been published yet".to_owned(),
         (Some(first), Some(last)) if first.epoch == last.epoch => format!(", of epoch {}", last.epoch),
         (Some(first), Some(last)) => format!(", of epochs {} to {}", first.epoch, last.epoch),
         _ => String::new(),
     };
     let position = match report.store.last() {
-        Some((_, record)) => format!("; the log below record {} is in them", record.to),
-        None => String::new(),
+        Some((1.., record)) => format!("; the log below record {} is in them", record.to),
+        _ => String::new(),
     };
     line(out, "records", &format!("{}{range}{position}", grouped(records.len() as u64)));
     let staged = match report.staged() {

@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::files::{Files, failed, make_folders};
+use crate::files::{Files, failed, make_folders, sync_folder};
 use crate::{Error, Result, Signal};
 use commit::{Batch, Writer};
 use format::{Content, Head, PAYLOAD_BYTES_MAX};
@@ -97,6 +97,7 @@ impl Log {
             full: None,
             closing: false,
             closed: false,
+            lost: false,
             stats: Stats::default(),
         };
         let shared = Shared {
@@ -254,12 +255,12 @@ impl Log {
             removed.map_err(|error| failed("cannot remove the segment", &path, &error))?;
             folder.segments().remove(&first);
         }
-        folder.files.sync_folder(&folder.options.folder).map_err(|error| {
-            // It may have been about the name of a new segment.
-            let error = failed("cannot bring to the disk the folder", &folder.options.folder, &error);
-            self.shared.lose(error.clone());
-            error
-        })
+        // It may be about the name of a new segment, too.
+        self.sync_folder(folder)
+    }
+
+    fn sync_folder(&self, folder: &commit::Folder) -> Result<()> {
+        sync_folder(&*folder.files, &folder.options.folder).inspect_err(|error| self.shared.lose(error.clone()))
     }
 
     /// Removes the segments of a log that is closed, if nothing in it is needed any more: all its records are below this
@@ -274,8 +275,8 @@ impl Log {
             removed.map_err(|error| failed("cannot remove the segment", &path, &error))?;
         }
         segments.clear();
-        let synced = folder.files.sync_folder(&folder.options.folder);
-        synced.map_err(|error| failed("cannot bring to the disk the folder", &folder.options.folder, &error))
+        drop(segments);
+        self.sync_folder(folder)
     }
 
     /// The LSN that the next record gets.

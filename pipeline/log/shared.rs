@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) full: Option<String>,
     pub(super) closing: bool,
     pub(super) closed: bool,
+    /// A sync has failed.
+    pub(super) lost: bool,
     pub(super) stats: Stats,
 }
 
@@ -125,21 +127,22 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    /// Nothing is acknowledged any more.
+    /// Nothing is acknowledged any more. A log that was closed can still be lost: whoever closed it is told.
     pub(super) fn lose(&self, error: Error) {
-        if self.finish(error.clone())
+        if self.finish(error.clone(), true)
             && let Some(disk) = &self.disk
         {
             (disk.folder.options.on_lost)(&error);
         }
     }
 
-    /// Ends the log for all who use it; whether it had not ended before.
-    fn finish(&self, error: Error) -> bool {
+    /// Ends the log for all who use it; whether that is news.
+    fn finish(&self, error: Error, lost: bool) -> bool {
         let mut state = lock(&self.state);
-        if state.progress.ended.is_some() {
+        if state.lost || (state.progress.ended.is_some() && !lost) {
             return false;
         }
+        state.lost = lost;
         state.progress.ended = Some(error);
         self.progress_seen.send_replace(state.progress.clone());
         drop(state);
@@ -174,7 +177,7 @@ impl Shared {
         let state = lock(&self.state);
         let left = state.next - state.progress.durable;
         drop(state);
-        self.finish(Error::overload("the log is closed: send again later"));
+        self.finish(Error::overload("the log is closed: send again later"), false);
         if left > 0 {
             return Err(Error::storage(format!(
                 "the log was closed while {left} records waited for space on the disk"

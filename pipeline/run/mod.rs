@@ -29,7 +29,7 @@ use crate::log::{self, Log, Lsn};
 use crate::receive::{self, Accepted, Budget, Receivers};
 use crate::tables::Tables;
 use crate::watch::{self, Family};
-use crate::write::Writer;
+use crate::write::{self, Writer};
 use crate::{Error, Result, Signal, decode};
 use coalesce::Coalescer;
 use queue::Queue;
@@ -56,6 +56,9 @@ pub struct Recovery {
     /// How long it took to read and decode them.
     pub took: Duration,
 }
+
+/// How long a shutdown lets an object store take what is not published yet.
+const PUBLISH_MAX: Duration = Duration::from_secs(30);
 
 /// What every thread of a pipeline shares.
 struct Shared {
@@ -85,6 +88,8 @@ struct Shared {
     /// Why the last epoch could not be published, if it could not.
     trouble: Mutex<Option<Error>>,
     receivers: Mutex<Option<Arc<receive::Counters>>>,
+    /// How long a shutdown waits for an object store.
+    publish_max: Duration,
 }
 
 /// Told how far reading the log has come: bytes read, bytes in all.
@@ -95,6 +100,7 @@ pub type Progress = Box<dyn Fn(u64, u64) + Send + Sync>;
 pub struct Builder {
     config: Config,
     files: Option<Arc<dyn Files>>,
+    store: Option<(write::Destination, Duration)>,
     progress: Option<Progress>,
 }
 
@@ -121,6 +127,14 @@ impl Builder {
         self
     }
 
+    /// An object store in the place of `write.to`, and how long a shutdown waits for it, for tests of one that is slow.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn store(mut self, store: write::Destination, publish_max: Duration) -> Self {
+        self.store = Some((store, publish_max));
+        self
+    }
+
     /// Loads the plugins, opens the tables, finishes what an earlier run has begun and takes what it has acknowledged: the
     /// last epoch is published, the state of the plugins is put back, the log is read from there. Starts the threads:
     /// `weir-worker-N` (`batch.workers` of them), `weir-log` and `weir-clock`. Sockets are another step, [`Pipeline::bind`].
@@ -137,7 +151,11 @@ impl Builder {
         let chain = Chain::new(links, workers, Arc::clone(&counts))?;
         let tables = Arc::new(check::tables(&config, &chain)?);
         let files = self.files.unwrap_or_else(|| Arc::new(Real));
-        let options = check::write_options(&config, Arc::clone(&files))?;
+        let mut options = check::write_options(&config, Arc::clone(&files))?;
+        let mut publish_max = PUBLISH_MAX;
+        if let Some((store, most)) = self.store {
+            (options.to, publish_max) = (store, most);
+        }
         let (writer, restored) = Writer::start(options, Arc::clone(&tables))?;
         for state in &restored.state {
             chain.restore(chain::decode_kept(state)?)?;
@@ -164,6 +182,7 @@ impl Builder {
             failure,
             trouble: Mutex::default(),
             receivers: Mutex::default(),
+            publish_max,
             config,
         });
         let mut threads = Vec::new();
@@ -322,7 +341,7 @@ impl Pipeline {
         self.shared.failure.clone()
     }
 
-    /// Refuses new rows, writes and publishes all that was accepted, and ends the threads.
+    /// Refuses new rows, writes and publishes all that was accepted, and ends the threads. An object store is given 30 s.
     ///
     /// What could not be published is in the summary: its `failure` says why, and `pending` how many rows stay in staging,
     /// from where the next start publishes them.
@@ -343,6 +362,8 @@ impl Pipeline {
         if self.shared.stopping.swap(true, Relaxed) {
             return Ok(());
         }
+        // Somebody may be waiting for the store already.
+        self.shared.writer.publishes_for(self.shared.publish_max);
         self.shared.coalescer.close(&self.shared.queue);
         if let Some(clock) = self.clock.take() {
             clock.thread().unpark();

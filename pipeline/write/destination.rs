@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, RetryConfig};
+use object_store::{
+    ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig, UpdateVersion,
+};
 use tokio::runtime::Handle;
 
 use super::WriteOptions;
@@ -47,6 +49,31 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self { attempts: 4, pause: Duration::from_millis(250) }
+    }
+}
+
+/// Until when answers of an object store are waited for: for ever, unless somebody says otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Patience(Arc<OnceLock<Instant>>);
+
+impl Patience {
+    /// How often somebody who waits looks whether it is over.
+    const LOOK: Duration = Duration::from_millis(20);
+
+    /// It ends so long after the first call.
+    pub(super) fn ends_in(&self, most: Duration) {
+        let _ = self.0.set(Instant::now() + most);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.get().is_some_and(|end| Instant::now() >= *end)
+    }
+
+    fn over() -> Error {
+        Error::storage(
+            "the object store has not taken everything in the time that a shutdown gives it; the rest is on the disk, and the \
+             next start publishes it",
+        )
     }
 }
 
@@ -110,33 +137,58 @@ impl Destination {
                     });
                     largest.await.map_err(|error| Error::storage(format!("cannot list the object store: {error}")))
                 };
-                wait(runtime, largest)?
+                wait(runtime, &Patience::default(), largest)?
             }
         }
     }
 
-    /// Brings a staged file to its place, under its name in its folder, where it replaces one of that name. Doing it
-    /// again changes nothing.
+    /// Brings a staged file to its place, under its name in its folder, which no other file has. Doing it again changes
+    /// nothing.
     pub(super) fn publish(&self, options: &WriteOptions, staged: &Path, folder: &str, name: &str) -> Result<()> {
+        self.replace(options, staged, folder, name, &Seen::Anything).map(drop)
+    }
+
+    /// Brings a staged file to its place, where it replaces what was seen there. If a store has something else by now, nothing
+    /// happens, and the answer is false: a request that was given up arrived after all.
+    pub(super) fn replace(
+        &self,
+        options: &WriteOptions,
+        staged: &Path,
+        folder: &str,
+        name: &str,
+        seen: &Seen,
+    ) -> Result<bool> {
         let files = &*options.files;
-        match self {
-            Self::Local(to) => publish_local(files, staged, &to.join(folder), name),
-            Self::Store { store, prefix, runtime } => {
-                let location = location(prefix, folder, name)?;
-                // An earlier attempt came as far as the end.
-                let Some(content) = content(files, staged)? else { return Ok(()) };
-                let content = PutPayload::from_bytes(content);
-                let put = || {
-                    let (store, location, content) = (Arc::clone(store), location.clone(), content.clone());
-                    let put =
-                        async move { store.put_opts(&location, content, PutOptions::default()).await.map(|_| ()) };
-                    wait(runtime, put)?
-                        .map_err(|error| Error::storage(format!("cannot put {name} into the object store: {error}")))
-                };
-                repeat(options.retry, put)?;
-                remove_if_there(files, staged).map_err(|error| failed("cannot remove", staged, &error))
+        let (store, prefix, runtime) = match self {
+            Self::Local(to) => return publish_local(files, staged, &to.join(folder), name).map(|()| true),
+            Self::Store { store, prefix, runtime } => (store, prefix, runtime),
+        };
+        let location = location(prefix, folder, name)?;
+        // An earlier attempt came as far as the end.
+        let Some(content) = content(files, staged)? else { return Ok(true) };
+        let content = PutPayload::from_bytes(content);
+        let put = |seen: &Seen| {
+            let (store, location, content, mode) =
+                (Arc::clone(store), location.clone(), content.clone(), seen.condition());
+            wait(runtime, &options.patience, async move { store.put_opts(&location, content, mode.into()).await })
+        };
+        let attempt = || {
+            let answer = match put(seen)? {
+                // A store without conditions: it has what came last.
+                Err(object_store::Error::NotImplemented { .. }) if *seen != Seen::Anything => put(&Seen::Anything)?,
+                answer => answer,
+            };
+            match answer {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => Ok(false),
+                Err(error) => Err(Error::storage(format!("cannot put {name} into the object store: {error}"))),
             }
+        };
+        if !repeat(options, attempt)? {
+            return Ok(false);
         }
+        remove_if_there(files, staged).map_err(|error| failed("cannot remove", staged, &error))?;
+        Ok(true)
     }
 
     /// Makes sure of a file that an earlier run brought to its place: it may have been killed before the name was durable.
@@ -148,49 +200,72 @@ impl Destination {
         if there.is_some() { make_folders(files, &folder).and_then(|()| sync_folder(files, &folder)) } else { Ok(()) }
     }
 
-    /// Removes a file from its place. Gone already is as good.
+    /// Whether a file that has no row left is removed. A store keeps it: a request to create it that was given up may still
+    /// arrive, and is refused only where something is.
+    pub(super) fn removes_empty(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
+    /// Removes a file from its place in a folder. Gone already is as good.
     pub(super) fn remove(&self, options: &WriteOptions, folder: &str, name: &str) -> Result<()> {
+        let Self::Local(to) = self else { return Ok(()) };
         let files = &*options.files;
+        let folder = to.join(folder);
+        let target = folder.join(name);
+        remove_if_there(files, &target).map_err(|error| failed("cannot remove", &target, &error))?;
+        let there = files.stat(&folder).map_err(|error| failed("cannot look at", &folder, &error))?;
+        if there.is_some() { sync_folder(files, &folder) } else { Ok(()) }
+    }
+
+    /// The content of the file at its place; none where there is none. With what tells it from others of its name.
+    pub(super) fn fetch(&self, options: &WriteOptions, folder: &str, name: &str) -> Result<(Option<Bytes>, Seen)> {
         match self {
-            Self::Local(to) => {
-                let folder = to.join(folder);
-                let target = folder.join(name);
-                remove_if_there(files, &target).map_err(|error| failed("cannot remove", &target, &error))?;
-                let there = files.stat(&folder).map_err(|error| failed("cannot look at", &folder, &error))?;
-                if there.is_some() { sync_folder(files, &folder) } else { Ok(()) }
-            }
+            Self::Local(to) => Ok((content(&*options.files, &to.join(folder).join(name))?, Seen::Anything)),
             Self::Store { store, prefix, runtime } => {
                 let location = location(prefix, folder, name)?;
-                repeat(options.retry, || {
+                repeat(options, || {
                     let (store, location) = (Arc::clone(store), location.clone());
-                    match wait(runtime, async move { store.delete(&location).await })? {
-                        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                        Err(error) => {
-                            Err(Error::storage(format!("cannot delete {folder}/{name} in the object store: {error}")))
-                        }
+                    let get = async move {
+                        let found = store.get(&location).await?;
+                        let seen = Seen::of(&found.meta);
+                        Ok((Some(found.bytes().await?), seen))
+                    };
+                    match wait(runtime, &options.patience, get)? {
+                        Err(object_store::Error::NotFound { .. }) => Ok((None, Seen::Nothing)),
+                        found => found.map_err(|error| {
+                            Error::storage(format!("cannot get {folder}/{name} from the object store: {error}"))
+                        }),
                     }
                 })
             }
         }
     }
+}
 
-    /// The content of the file at its place; none where there is none.
-    pub(super) fn fetch(&self, options: &WriteOptions, folder: &str, name: &str) -> Result<Option<Bytes>> {
-        match self {
-            Self::Local(to) => content(&*options.files, &to.join(folder).join(name)),
-            Self::Store { store, prefix, runtime } => {
-                let location = location(prefix, folder, name)?;
-                repeat(options.retry, || {
-                    let (store, location) = (Arc::clone(store), location.clone());
-                    match wait(runtime, async move { store.get(&location).await?.bytes().await })? {
-                        Ok(content) => Ok(Some(content)),
-                        Err(object_store::Error::NotFound { .. }) => Ok(None),
-                        Err(error) => {
-                            Err(Error::storage(format!("cannot get {folder}/{name} from the object store: {error}")))
-                        }
-                    }
-                })
-            }
+/// What a file in an object store may replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Whatever is there.
+    Anything,
+    /// There was none.
+    Nothing,
+    /// The one that has this tag and version.
+    This(Option<String>, Option<String>),
+}
+
+impl Seen {
+    fn of(found: &ObjectMeta) -> Self {
+        match (&found.e_tag, &found.version) {
+            (None, None) => Self::Anything,
+            (tag, version) => Self::This(tag.clone(), version.clone()),
+        }
+    }
+
+    fn condition(&self) -> PutMode {
+        match self.clone() {
+            Self::Anything => PutMode::Overwrite,
+            Self::Nothing => PutMode::Create,
+            Self::This(e_tag, version) => PutMode::Update(UpdateVersion { e_tag, version }),
         }
     }
 }
@@ -227,11 +302,14 @@ fn publish_local(files: &dyn Files, staged: &Path, folder: &Path, name: &str) ->
     sync_folder(files, folder)
 }
 
-fn repeat<T>(retry: Retry, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut pause = retry.pause;
-    for _ in 1..retry.attempts {
+fn repeat<T>(options: &WriteOptions, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let Retry { attempts, mut pause } = options.retry;
+    for _ in 1..attempts {
         if let Ok(done) = attempt() {
             return Ok(done);
+        }
+        if options.patience.is_over() {
+            break;
         }
         std::thread::sleep(pause);
         pause = pause.saturating_mul(2);
@@ -240,13 +318,27 @@ fn repeat<T>(retry: Retry, mut attempt: impl FnMut() -> Result<T>) -> Result<T> 
 }
 
 /// Waits for what runs on the runtime; works on any thread, also on one of a runtime, where blocking on a future panics.
-fn wait<T: Send + 'static>(runtime: &Handle, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+fn wait<T: Send + 'static>(
+    runtime: &Handle,
+    patience: &Patience,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
     let (send, receive) = sync_channel(1);
-    runtime.spawn(async move {
-        // The receiver waits below, unless its thread is gone, and then nobody wants the answer.
+    let task = runtime.spawn(async move {
+        // The receiver waits below, unless it has given up, and then nobody wants the answer.
         let _ = send.send(future.await);
     });
-    receive
-        .recv()
-        .map_err(|_| Error::storage("a request to the object store ended without an answer: the runtime stops"))
+    loop {
+        match receive.recv_timeout(Patience::LOOK) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Timeout) if !patience.is_over() => {}
+            Err(RecvTimeoutError::Timeout) => {
+                task.abort();
+                return Err(Patience::over());
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::storage("a request to the object store ended without an answer: the runtime stops"));
+            }
+        }
+    }
 }

@@ -176,6 +176,11 @@ impl OpenFile {
         })
     }
 
+    /// Adds to what the file says of itself.
+    pub(super) fn note(&mut self, key: &str, value: &str) {
+        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

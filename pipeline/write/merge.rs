@@ -74,26 +74,40 @@ impl Writer {
         let Some(upsert) = &table.upsert else { return Err(Error::bug(format!("table `{}` has no key", table.name))) };
         let changes = read::restored(&table, content, &path.display().to_string())?;
         let changes: Vec<Chunk> = changes.into_iter().map(|rows| chunk(upsert, rows)).collect();
-        let stored = match options.to.fetch(options, folder, name)? {
-            Some(content) => read::restored(&table, content, &format!("{folder}/{name}"))?,
-            None => Vec::new(),
-        };
         // What an attempt that was interrupted may have left.
         let whole = path.with_extension("merged");
-        remove(files, &whole)?;
         let mut written = Written::default();
-        match merge(upsert, &stored, &changes)? {
-            None => {}
-            Some(rows) if rows.is_empty() => options.to.remove(options, folder, name)?,
-            Some(rows) => {
-                let batches: Vec<&RecordBatch> = stored.iter().chain(changes.iter().map(|chunk| &chunk.rows)).collect();
-                let (bytes, _) = write(options, &whole, &table, &encoder, &batches, &rows)?;
-                options.to.publish(options, &whole, folder, name)?;
-                written = Written { rows: rows.len() as u64, bytes, files: 1 };
+        // Each refusal is of a request that was given up and arrived after all, of which there are not many.
+        for _ in 0..=options.retry.attempts {
+            remove(files, &whole)?;
+            let (content, seen) = options.to.fetch(options, folder, name)?;
+            let stored = match content {
+                Some(content) => read::restored(&table, content, &format!("{folder}/{name}"))?,
+                None => Vec::new(),
+            };
+            let is_done = match merge(upsert, &stored, &changes)? {
+                None => true,
+                Some(rows) if rows.is_empty() && options.to.removes_empty() => {
+                    options.to.remove(options, folder, name)?;
+                    true
+                }
+                Some(rows) => {
+                    let changed = changes.iter().map(|chunk| &chunk.rows);
+                    let batches: Vec<&RecordBatch> = stored.iter().chain(changed).collect();
+                    let (bytes, _) = write(options, &whole, &table, &encoder, &batches, &rows)?;
+                    written = Written { rows: rows.len() as u64, bytes, files: 1 };
+                    options.to.replace(options, &whole, folder, name, &seen)?
+                }
+            };
+            if is_done {
+                remove(files, path)?;
+                return Ok(written);
             }
         }
-        remove(files, path)?;
-        Ok(written)
+        Err(Error::storage(format!(
+            "{folder}/{name} changes all the time in the object store, and this writer should be the only one of its name: \
+             give each its own write.writer"
+        )))
     }
 
     /// The table as it is declared; or as it was, where no plugin declares it any more.
@@ -137,6 +151,8 @@ fn write(
 ) -> Result<(u64, String)> {
     let revision = table.upsert.as_ref().map_or(0, |upsert| upsert.revision);
     let mut file = OpenFile::create(&*options.files, path, table.private, encoder)?;
+    // Stores tell contents apart, and by this two versions of a day are never the same one.
+    file.note("weir.changes", &path.file_stem().unwrap_or_default().to_string_lossy());
     let mut encode = || {
         for rows in rows.chunks(options.row_group_rows.max(1)) {
             let from: Vec<(usize, usize)> = rows.iter().map(|(from, _)| *from).collect();

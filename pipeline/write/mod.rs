@@ -24,7 +24,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use destination::{Destination, Retry};
+pub use destination::{Destination, Patience, Retry};
 pub use discard::replace_state;
 pub use epoch::{Along, Closed, Restored};
 pub use inspect::{FileReport, FileState, Inspection, RecordContent, RecordReport, StateReport, Unnamed, inspect};
@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 
@@ -75,6 +76,8 @@ pub struct WriteOptions {
     pub retry: Retry,
     /// The file system of staging, and of a local destination.
     pub files: Arc<dyn Files>,
+    /// Until when an object store is waited for.
+    pub patience: Patience,
 }
 
 impl WriteOptions {
@@ -92,6 +95,7 @@ impl WriteOptions {
             open_partitions_max: 256,
             retry: Retry::default(),
             files: Arc::new(Real),
+            patience: Patience::default(),
         }
     }
 
@@ -235,6 +239,11 @@ impl Writer {
         writer.adopt(records)?;
         writer.taken_over = writer.pending().rows;
         Ok((writer, restored))
+    }
+
+    /// Waits so long at most, from now on, for an object store; what it has not taken then stays in staging for the next start.
+    pub fn publishes_for(&self, most: Duration) {
+        self.options.patience.ends_in(most);
     }
 
     /// Whether the epoch should end soon, for memory's sake.

@@ -1,5 +1,6 @@
 """A real S3 server on loopback: moto's, which can be taken down, brought back, and made to fail."""
 
+import io
 import socket
 import threading
 
@@ -26,8 +27,12 @@ class Store:
         self.app = DomainDispatcherApplication(create_backend_app)
         self.server = None
         self.puts = []
-        # What a PUT meets, one after the other: "refused" (503, not stored), "lost" (stored, and answered with 503).
+        # What a PUT meets, one after the other: "refused" (503, not stored), "lost" (stored, and answered with 503),
+        # "late" (answered with 503, and stored by `deliver`).
         self.faults = []
+        self.late = []
+        # The conditions of PUTs: their path, If-Match, If-None-Match.
+        self.conditions = []
         self.up()
         self.client = boto3.client(
             "s3",
@@ -64,16 +69,31 @@ class Store:
         if environ["REQUEST_METHOD"] != "PUT" or "/_staging" in environ["PATH_INFO"]:
             return self.app(environ, start_response)
         self.puts.append(environ["PATH_INFO"])
-        fault = self.faults.pop(0) if self.faults else None
+        condition = (environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH"))
+        self.conditions.append((environ["PATH_INFO"], *condition))
+        # Only the files of days are written more than once, so that it matters which one comes last.
+        waits = self.faults[:1] == ["late"] and not environ["PATH_INFO"].endswith("/weir.parquet")
+        fault = self.faults.pop(0) if self.faults and not waits else None
         if fault == "lost":
             # Run to its end, so that the object is there.
             b"".join(self.app(environ, lambda *_: None))
         elif fault is None:
             return self.app(environ, start_response)
         else:
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            if fault == "late":
+                self.late.append((dict(environ), body))
         body = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
         return Response(body, 503, content_type="application/xml")(environ, start_response)
+
+    def deliver(self):
+        """The PUTs that were under way arrive; the status of each."""
+        statuses = []
+        for environ, body in self.late:
+            environ["wsgi.input"] = io.BytesIO(body)
+            b"".join(self.app(environ, lambda status, *_: statuses.append(int(status.split()[0]))))
+        self.late = []
+        return statuses
 
     def keys(self, prefix=""):
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)

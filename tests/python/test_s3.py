@@ -27,8 +27,8 @@ def begin(start, store, tmp_path, request):
     """Starts Weir with a prefix of the test's own."""
     prefix = "shop/" + re.sub("[^a-z0-9]+", "-", request.node.name).strip("-")
 
-    def begin():
-        weir = start(to=f"s3://{BUCKET}/{prefix}", write=f'staging = "{tmp_path / "staging"}"', sections=store.config())
+    def begin(**options):
+        weir = start(**options, to=f"s3://{BUCKET}/{prefix}", write=f'staging = "{tmp_path / "staging"}"', sections=store.config())
         weir.prefix = prefix
         return weir
 
@@ -136,6 +136,36 @@ def test_a_store_that_fails_at_times_loses_and_doubles_nothing(begin, store, tmp
     assert store.faults == [], "the store was not asked often enough to fail"
     weir.stop()
     assert numbers(store.rows(tmp_path / "end", weir.prefix)) == numbers(found) == sorted(list(range(1, 101)) * 3)
+
+
+def test_an_old_version_of_a_day_that_arrives_late_is_refused(begin, store, tmp_path):
+    """Rows that replace others: their file is written on a condition that the server checks."""
+    weir = begin(plugins='[[plugin]]\nuse = "kpi"\n')
+
+    def days():
+        """The contents of the files of days."""
+        keys = (key for key in store.keys(weir.prefix + "/") if key.endswith("/weir.parquet"))
+        return {key: store.client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+    store.conditions = []
+    versions = []
+    for life in range(4):
+        if life == 2:
+            store.faults = ["late"]
+        if life > 0:
+            weir = begin(plugins='[[plugin]]\nuse = "kpi"\n')
+        # An hour later, so that the windows before are closed.
+        send(weir, "spans", spans("shop", 10, sample.START_NS + life * HOUR_NS, 1_000))
+        weir.stop()
+        versions.append(days())
+    assert store.faults == [] and len(store.late) == 1
+    (late,) = (environ["PATH_INFO"].removeprefix(f"/{BUCKET}/") for environ, _ in store.late)
+    assert len({version[late] for version in versions[1:]}) == 3, "the day has changed since"
+    assert store.deliver() == [412]
+    assert days() == versions[-1]
+    of_late = [conditions for path, *conditions in store.conditions if path.endswith(late)]
+    assert of_late[0] == [None, "*"], "there was none"
+    assert all(match and none_match is None for match, none_match in of_late[1:])
 
 
 def test_the_secret_is_not_printed(begin, store):

@@ -48,6 +48,8 @@ struct State {
     operations: u64,
     stop_at: Option<u64>,
     faults: BTreeMap<u64, Fault>,
+    /// A sync of a folder failed, and names are visible that no later sync makes durable.
+    lost_names: bool,
 }
 
 impl Simulated {
@@ -66,6 +68,7 @@ impl Simulated {
             operations: 0,
             stop_at: None,
             faults: BTreeMap::new(),
+            lost_names: false,
         })
     }
 
@@ -90,6 +93,7 @@ impl Simulated {
             }
         }
         state.names = state.stored_names.clone();
+        state.lost_names = false;
         let kept: BTreeSet<Number> = state.names.values().filter_map(Node::number).collect();
         let mut numbers: Vec<Number> = state.contents.keys().copied().collect();
         numbers.sort_unstable();
@@ -111,6 +115,12 @@ impl Simulated {
     pub fn restart(&self) -> Self {
         let state = self.state().clone();
         Self::with(State { operations: 0, stop_at: None, faults: BTreeMap::new(), locks: BTreeSet::new(), ..state })
+    }
+
+    /// Whether a sync of a folder failed since the power was cut, and left names that are visible and never will be durable. A
+    /// real file system takes nothing more then until the machine starts again.
+    pub fn has_lost_names(&self) -> bool {
+        self.state().lost_names
     }
 
     /// How many operations there were; the next has this number.
@@ -307,7 +317,9 @@ impl Files for Simulated {
             Fate::Done => {}
             // Any part became durable; after an error the rest never will be.
             Fate::Failed(_) => {
+                let all = ours.len();
                 let ours: Vec<_> = ours.into_iter().filter(|_| state.random.one_in(2)).collect();
+                state.lost_names |= ours.len() < all;
                 ours.iter().for_each(|change| change.apply(&mut state.stored_names));
                 return fate.whole();
             }

@@ -168,3 +168,30 @@ fn a_log_without_space_for_its_last_records_says_so() {
     files.set_capacity(u64::MAX);
     assert_eq!(read(open(&files, options(2), 0).unwrap().1).len(), 1);
 }
+
+#[test]
+fn a_failed_sync_of_the_folder_after_a_removal_loses_the_log_also_when_it_is_closed() {
+    for closed in [false, true] {
+        let files = Simulated::new(1);
+        let (log, lost) = begun(&files);
+        let mut random = Random::new(2);
+        (0..3).for_each(|_| drop(append(&log, &mut random, 9000)));
+        while log.stats().segments < 2 {
+            append(&log, &mut random, 9000);
+            log.commit_pending().unwrap();
+        }
+        if closed {
+            log.close().unwrap();
+        }
+        // Every segment but the last is removed, or all of them, and then the folder is synced.
+        let removed = log.stats().segments - u64::from(!closed);
+        files.fail_at(files.operations() + removed, Fault::Io);
+        let error = if closed { log.clear(log.next_lsn()) } else { log.trim(log.next_lsn()) }.unwrap_err();
+        assert!(crate::files::Lost::is(&error), "{error}");
+        assert_eq!(lost.load(Ordering::Relaxed), 1, "whoever has the log is told");
+        assert_eq!(log.append(Signal::Logs, 1, b"x").unwrap_err(), error);
+        assert_eq!(log.admit(1).unwrap_err(), error);
+        drop(log);
+        assert_eq!(lost.load(Ordering::Relaxed), 1);
+    }
+}

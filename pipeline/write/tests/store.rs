@@ -1,8 +1,9 @@
 //! An object store that fails now and then.
 
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,21 +12,24 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
 use super::*;
 use crate::Kind;
 use crate::write::{Pending, Retry};
 
-/// When a request fails: before the store has the object, or after, so that only the answer is lost.
+/// When a request fails: before the store has the object, or after, so that only the answer is lost, or on its way, so that
+/// it may arrive later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fails {
     Before,
     After,
+    OnTheWay,
 }
 
 #[derive(Debug)]
@@ -36,13 +40,52 @@ pub(super) struct Failing {
     pub(super) good: AtomicUsize,
     /// Requests that fail then.
     pub(super) bad: AtomicUsize,
-    puts: AtomicUsize,
+    pub(super) puts: AtomicUsize,
+    /// It knows no conditions.
+    pub(super) unconditional: AtomicBool,
+    /// Requests on their way.
+    late: Mutex<Vec<(Location, PutPayload, PutOptions)>>,
 }
 
 impl Failing {
     fn new(fails: Fails) -> Arc<Self> {
         let none = AtomicUsize::default;
-        Arc::new(Self { store: InMemory::new(), fails, good: none(), bad: none(), puts: none() })
+        let store = InMemory::new();
+        let (unconditional, late) = (AtomicBool::new(false), Mutex::default());
+        Arc::new(Self { store, fails, good: none(), bad: none(), puts: none(), unconditional, late })
+    }
+
+    /// A tag that follows from the content, as S3 gives it: the same content has the same one.
+    async fn tag(&self, location: &Location) -> Result<String> {
+        let content = self.store.get(location).await?.bytes().await?;
+        Ok(format!("{:x}", Sha256::digest(content)))
+    }
+
+    async fn put(&self, location: &Location, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if self.unconditional.load(SeqCst) && options.mode != PutMode::Overwrite {
+            return Err(object_store::Error::NotImplemented {
+                operation: "a condition".into(),
+                implementer: "this".into(),
+            });
+        }
+        let PutMode::Update(expected) = options.mode else {
+            return self.store.put_opts(location, payload, options).await;
+        };
+        if self.tag(location).await.ok() != expected.e_tag {
+            let path = location.to_string();
+            return Err(object_store::Error::Precondition { path, source: "it is another one".into() });
+        }
+        self.store.put_opts(location, payload, PutOptions::default()).await
+    }
+
+    /// What was on its way arrives, in its order; how many of it the store took.
+    async fn deliver(&self) -> usize {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        let mut taken = 0;
+        for (location, payload, options) in late {
+            taken += usize::from(self.put(&location, payload, options).await.is_ok());
+        }
+        taken
     }
 
     fn next_fails(&self) -> bool {
@@ -69,7 +112,11 @@ impl ObjectStore for Failing {
         if fails && self.fails == Fails::Before {
             return Err(failure());
         }
-        let result = self.store.put_opts(location, payload, options).await;
+        if fails && self.fails == Fails::OnTheWay {
+            self.late.lock().unwrap().push((location.clone(), payload, options));
+            return Err(failure());
+        }
+        let result = self.put(location, payload, options).await;
         if fails { Err(failure()) } else { result }
     }
 
@@ -85,7 +132,9 @@ impl ObjectStore for Failing {
         if self.next_fails() {
             return Err(failure());
         }
-        self.store.get_opts(location, options).await
+        let mut found = self.store.get_opts(location, options).await?;
+        found.meta.e_tag = Some(self.tag(location).await?);
+        Ok(found)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Location>>) -> BoxStream<'static, Result<Location>> {
@@ -93,7 +142,7 @@ impl ObjectStore for Failing {
             return self.store.delete_stream(locations);
         }
         match self.fails {
-            Fails::Before => locations.map(|_| Err(failure())).boxed(),
+            Fails::Before | Fails::OnTheWay => locations.map(|_| Err(failure())).boxed(),
             Fails::After => self.store.delete_stream(locations).map(|_| Err(failure())).boxed(),
         }
     }
@@ -131,6 +180,11 @@ impl Bucket {
         let to = Destination::Store { store, prefix: "bucket/a".to_owned(), runtime: self.runtime.handle().clone() };
         let retry = Retry { attempts, pause: Duration::ZERO };
         WriteOptions { retry, ..WriteOptions::new(to, self.place.staging()) }
+    }
+
+    /// What was on its way arrives; how many of it the store took.
+    pub(super) fn deliver(&self) -> usize {
+        self.runtime.block_on(self.store.deliver())
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -241,4 +295,17 @@ fn an_epoch_can_be_closed_on_a_thread_of_a_runtime() {
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
     other.block_on(async { writer.close_epoch() }).unwrap();
     assert_eq!(bucket.times(), [NOON]);
+}
+
+#[test]
+fn a_file_of_an_epoch_that_arrives_late_is_the_one_that_is_there() {
+    let bucket = Bucket::new(Fails::OnTheWay);
+    let writer = start(bucket.options(2));
+    bucket.store.bad.store(1, SeqCst);
+    writer.write("spans", spans(&[NOON])).unwrap();
+    writer.close_epoch().unwrap();
+    writer.write("spans", spans(&[NOON + 1])).unwrap();
+    writer.close_epoch().unwrap();
+    assert_eq!(bucket.deliver(), 1);
+    assert_eq!(bucket.times(), [NOON, NOON + 1]);
 }
