@@ -184,7 +184,7 @@ pub(crate) fn request_of(service: usize, spans: Vec<Span>) -> ResourceSpans {
 /// A span of a server; its time is another's to say.
 pub(crate) fn span(numbers: &mut Numbers) -> Span {
     let random = numbers.next();
-    let bad = random % 1000 == 0;
+    let bad = random.is_multiple_of(1000);
     let route = ["/cart", "/cart/{id}", "/checkout", "/products/{id}", "/health"][random as usize % 5];
     Span {
         trace_id: [numbers.next().to_le_bytes(), numbers.next().to_le_bytes()].concat(),
@@ -229,7 +229,7 @@ fn histograms(number: usize, services: usize) -> Vec<u8> {
         attributes: vec![
             text("http.request.method", "GET"),
             text("http.route", format!("/route/{series}")),
-            pair("http.response.status_code", Value::IntValue(if series % 50 == 0 { 503 } else { 200 })),
+            pair("http.response.status_code", Value::IntValue(if series.is_multiple_of(50) { 503 } else { 200 })),
         ],
         start_time_unix_nano: START_NS as u64 - 60_000_000_000,
         time_unix_nano: START_NS as u64,

@@ -38,7 +38,8 @@ fn main() -> Result<()> {
     }
     let engine = Engine::new(&EngineOptions { cache: true, cache_dir: None })?;
     for kind in [Kind::Spans, Kind::Histograms, Kind::Resources] {
-        if !asked(kind.name()) && !(arguments.len() == 1 && number.is_some()) {
+        let every = arguments.len() == 1 && number.is_some();
+        if !(every || asked(kind.name())) {
             continue;
         }
         println!("\n{}: {}", kind.name(), kind.about());

@@ -227,7 +227,8 @@ impl OpenFile {
             };
             if let Some((bytes, close)) = own {
                 group.append_column(&bytes, close)?;
-                (leaves.next(), descriptions.next());
+                leaves.next();
+                descriptions.next();
                 continue;
             }
             for leaf in compute_leaves(field, array)? {

@@ -44,7 +44,7 @@ impl Table {
     #[inline]
     fn place(&self, number: u64) -> usize {
         let size = self.places.len();
-        let mut at = ((number & u64::from(u32::MAX)) * size as u64 >> 32) as usize;
+        let mut at = (((number & u64::from(u32::MAX)) * size as u64) >> 32) as usize;
         while self.places[at] != 0 && self.places[at] != number {
             at += 1;
             if at == size {
