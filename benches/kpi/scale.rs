@@ -140,7 +140,7 @@ fn states(folder: &Path) -> (f64, f64) {
             }
         }
     }
-    files.sort_by_key(|file| file.0.clone());
+    files.sort_by_key(|file| file.0);
     (files.last().map_or(0.0, |(_, size)| *size), files.iter().map(|(_, size)| size).sum())
 }
 
