@@ -7,6 +7,7 @@ use prost::Message;
 use serde_json::json;
 use service::samples::Samples;
 use service::{Service, http, rows};
+use sha2::{Digest, Sha256};
 use weir::config::{Config, OnError, Plugin};
 use weir::{Signal, run::Summary};
 
@@ -163,4 +164,30 @@ fn rows_that_wait_are_pending() {
     service.pipeline.flush().unwrap();
     assert_eq!(account(), [10, 0, 10]);
     assert_eq!(service.stop().0.pending, 0);
+}
+
+#[test]
+fn the_record_of_an_epoch_says_which_plugins_made_it_and_what_became_of_rows() {
+    let service = Service::start(|config| chain(config, OnError::DeadLetter));
+    let spans = (0..100).map(|n| service::span(n, "work")).collect();
+    assert_eq!(http::post(service.http, "/v1/traces", &service::traces(spans).encode_to_vec()).status, 200);
+    let logs = (0..7).map(|n| service::log(&format!("line {n}"))).collect();
+    assert_eq!(http::post(service.http, "/v1/logs", &service::logs(logs).encode_to_vec()).status, 200);
+    let (summary, folder) = service.stop();
+
+    let staging = folder.path().join("_staging");
+    let records = std::fs::read_dir(&staging).unwrap().map(|entry| entry.unwrap().path());
+    let last = records.filter(|path| path.extension().is_some_and(|extension| extension == "record")).max().unwrap();
+    let text = std::fs::read_to_string(last).unwrap();
+    let record: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let about = &record["about"];
+    let sha256 = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sample = std::fs::read("plugins/sample/sample.wasm").unwrap();
+    let panics = std::fs::read(weir_build::guest("panics").unwrap()).unwrap();
+    assert_eq!(about["plugins"][0]["name"], "sample");
+    assert_eq!(about["plugins"][0]["sha256"], sha256(&sample));
+    assert_eq!(about["plugins"][1]["sha256"], sha256(&panics));
+    assert_eq!(about["rows"]["received"], 107);
+    assert_eq!(about["rows"]["dead_lettered"], 7);
+    assert_eq!(about["rows"]["dropped"], summary.dropped.iter().map(|(.., rows)| rows).sum::<u64>());
 }

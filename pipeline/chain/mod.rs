@@ -128,6 +128,12 @@ impl Chain {
         Ok(chain)
     }
 
+    /// Each plugin in its order: name, version, the SHA-256 of its module, and the hash of its configuration that derived
+    /// rows carry.
+    pub fn plugins(&self) -> impl Iterator<Item = [&str; 4]> {
+        self.stages.iter().map(Stage::identity)
+    }
+
     /// Takes a batch through the chain, and then tells the stateful plugins how far event time has come, if `watermark_ns`
     /// says it. Blocks until it is through; called by worker number `worker`.
     ///

@@ -128,6 +128,11 @@ impl Stage {
         })
     }
 
+    /// Its name, version, the SHA-256 of its module, and the hash of its configuration.
+    pub(crate) fn identity(&self) -> [&str; 4] {
+        [&self.name, &self.version, &self.plugin.sha256, &self.config_hash]
+    }
+
     /// Whether the plugin wants batches of that signal.
     pub(crate) fn takes(&self, signal: Signal) -> bool {
         self.signals.contains(&signal)

@@ -1,10 +1,11 @@
 //! The end of an epoch: a cut through the stream at a position of the log, and the commit of all that lies before it.
 
 use super::coalesce::Cut;
-use super::{NOT_REPLAYING, Shared};
+use super::{NOT_REPLAYING, Shared, account};
 use crate::log::Lsn;
 use crate::write::Along;
 use crate::{Error, Result, chain};
+use serde_json::{Value, json};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -114,8 +115,26 @@ impl Shared {
         // Taking what changed marks it as taken: after an error here nobody knows any more what is not recorded.
         let kept = self.chain.kept(whole).inspect_err(|error| self.failure.set_lost(error.clone()))?;
         let state = (whole || !kept.is_empty()).then(|| chain::encode_kept(&kept));
-        self.writer.rotate(Along { position: cut.position, watermark: cut.watermark, state, whole });
+        let about = self.about();
+        self.writer.rotate(Along { position: cut.position, watermark: cut.watermark, state, whole, about });
         Ok(())
+    }
+
+    /// What the record of an epoch says of those that made it: the plugins, and what this process has done with rows so far.
+    fn about(&self) -> Value {
+        let plugin = |[name, version, sha256, config_hash]: [&str; 4]| json!({ "name": name, "version": version, "sha256": sha256, "config_hash": config_hash });
+        let rows = account::summary(self);
+        json!({
+            "weir": env!("CARGO_PKG_VERSION"),
+            "plugins": self.chain.plugins().map(plugin).collect::<Vec<_>>(),
+            "rows": {
+                "received": rows.received.iter().map(|(_, rows)| rows).sum::<u64>(),
+                "taken_over": rows.taken_over,
+                "dropped": rows.dropped.iter().map(|(.., rows)| rows).sum::<u64>(),
+                "dead_lettered": rows.dead_lettered.iter().map(|(_, rows)| rows).sum::<u64>(),
+                "held": rows.held,
+            },
+        })
     }
 
     /// Commits what was rotated, now or before something failed.

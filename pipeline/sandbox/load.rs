@@ -7,6 +7,7 @@ use super::instance::Instance;
 use super::limits::{Limits, bytes_text};
 use super::{Contract, bindings};
 use crate::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use wasmparser::{Encoding, Parser, Payload};
@@ -25,6 +26,8 @@ pub struct Plugin {
     pub(crate) name: Arc<str>,
     pub(crate) pre: ProcessorPre<Guest>,
     pub(crate) limits: Limits,
+    /// The SHA-256 of its bytes, in hexadecimal digits.
+    pub(crate) sha256: Arc<str>,
     imports: Arc<[String]>,
 }
 
@@ -76,7 +79,8 @@ impl Plugin {
         bindings::Processor::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(misfit)?;
         let pre = linker.instantiate_pre(&component).and_then(ProcessorPre::new).map_err(misfit)?;
         let imports = shape.imports.into_iter().collect();
-        Ok(Self { name: name.into(), pre, limits: limits.clone(), imports })
+        let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name: name.into(), pre, limits: limits.clone(), sha256: sha256.into(), imports })
     }
 
     /// The name that it was loaded under.

@@ -37,7 +37,8 @@ pub fn replace_state(
             last.epoch
         )));
     }
-    let along = Along { position: last.to, watermark: last.watermark, state: Some(state), whole: true };
+    let along =
+        Along { position: last.to, watermark: last.watermark, state: Some(state), whole: true, ..Along::default() };
     let mut next = Record {
         epoch: last.epoch + 1,
         previous: last.digest.clone(),

@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use serde_json::Value;
+
 use super::gather::Day;
 use super::partition::{Epoch, Partition, Staged, locked};
 use super::record::{self, Record};
@@ -23,6 +25,8 @@ pub struct Along {
     pub state: Option<Vec<u8>>,
     /// Whether that is all of it, and not what changed since the epoch before.
     pub whole: bool,
+    /// What made the epoch, for whoever asks later: no start reads it.
+    pub about: Value,
 }
 
 /// What a start finds of the last epoch that was committed.
@@ -261,6 +265,7 @@ impl Writer {
             watermark: closing.along.watermark.or(last.watermark),
             files: locked(&closing.epoch.staged).clone(),
             state: state::write(&self.options, number, &closing.along, last)?,
+            about: closing.along.about.clone(),
             digest: String::new(),
         };
         record::write(&self.options, &mut record)?;

@@ -32,6 +32,8 @@ pub(super) struct Record {
     pub(super) files: Vec<Staged>,
     /// The files that make up the state as of this epoch: a whole one, and what changed since.
     pub(super) state: Vec<StateFile>,
+    /// What made it: plugins with their digests, rows so far.
+    pub(super) about: Value,
     /// The digest of this record, once it is written or read.
     pub(super) digest: String,
 }
@@ -87,6 +89,7 @@ pub(super) fn write(options: &WriteOptions, record: &mut Record) -> Result<()> {
         "watermark": record.watermark,
         "files": record.files.iter().map(file).collect::<Vec<_>>(),
         "state": record.state.iter().map(state).collect::<Vec<_>>(),
+        "about": record.about,
     });
     let mut text = value.to_string();
     record.digest = sha256(text.as_bytes());
@@ -165,6 +168,7 @@ pub(super) fn parse(options: &WriteOptions, bytes: &[u8]) -> std::result::Result
         from: number(&value, "from")?,
         to: number(&value, "to")?,
         watermark: value["watermark"].as_i64(),
+        about: value["about"].clone(),
         digest: digest.to_owned(),
         ..Record::default()
     };

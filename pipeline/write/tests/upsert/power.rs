@@ -43,7 +43,13 @@ fn epoch(writer: &Writer, number: u64) -> Result<()> {
         writer.upsert("daily", number, batch(NOON, time, &[given("odd", value)]), false)?;
     }
     let state = Some(number.to_le_bytes().to_vec());
-    writer.rotate(Along { position: number, watermark: Some(time), state, whole: number.is_multiple_of(3) });
+    writer.rotate(Along {
+        position: number,
+        watermark: Some(time),
+        state,
+        whole: number.is_multiple_of(3),
+        ..Along::default()
+    });
     writer.commit()?;
     // Now and then two epochs are published together.
     if number.is_multiple_of(2) { writer.publish().map(drop) } else { Ok(()) }
