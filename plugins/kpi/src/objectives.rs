@@ -126,6 +126,11 @@ impl Ask<'_> {
     fn follow(&self, record: &mut Record) -> Result<Option<Vec<(usize, SloRow)>>> {
         let Self { rules, store, id, first, until, .. } = *self;
         let Some(windows) = self.windows() else { return Ok(None) };
+        // Each window needs as many slots as there are to follow. After a leap of event time that would be more than fits
+        // the memory, and working them out looks at less.
+        if until - first > self.reach() {
+            return Ok(None);
+        }
         let stands = |followed: &Followed| followed.watch.stands_at(rules.time_of(first), &windows, &self.objectives);
         let Some(mut followed) = record.followed.take().filter(stands) else { return Ok(None) };
         let hour = slo::HOUR_NS / rules.slot_ns();
