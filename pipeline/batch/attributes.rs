@@ -162,20 +162,27 @@ impl Attributes {
         self.entries.last().and_then(|last| self.follow.get(last.key as usize).copied()).unwrap_or(0)
     }
 
-    /// Whether this is the key that is likely to come next.
+    /// The number of a key, if it is the one that is likely to come next.
     #[inline]
-    pub(crate) fn expects(&self, key: &[u8]) -> bool {
+    pub(crate) fn expected(&self, key: &[u8]) -> Option<u32> {
         let guess = self.guess();
-        (guess as usize) < self.keys.len() && self.keys.bytes_of(guess) == key
+        ((guess as usize) < self.keys.len() && self.keys.bytes_of(guess) == key).then_some(guess)
     }
 
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: Value) {
-        let key = if self.expects(key) { self.guess() } else { self.unexpected(key) };
+        let key = self.expected(key).unwrap_or_else(|| self.unexpected(key));
+        self.push_numbered(key, value);
+    }
+
+    /// Adds an entry whose key has that number.
+    #[inline]
+    pub(crate) fn push_numbered(&mut self, key: u32, value: Value) {
         self.entries.push(Entry { key, value });
     }
 
-    fn unexpected(&mut self, key: &[u8]) -> u32 {
+    /// The number of a key that was not the likely one.
+    pub(crate) fn unexpected(&mut self, key: &[u8]) -> u32 {
         let key = self.keys.intern(key);
         if let Some(last) = self.entries.last() {
             let last = last.key as usize;

@@ -171,14 +171,19 @@ pub(super) fn attribute(wire: Wire<'_>, into: &mut Attributes) -> Read<()> {
 }
 
 /// The form that nearly all attributes have: the key, then the value, each once, a scalar or text, and no other field.
-/// Leaves everything as it was if the attribute has another form, or something is wrong with it.
+/// Adds nothing, but for a new key, if the attribute has another form, or something is wrong with it.
 #[inline]
 fn plain_attribute(entry: &[u8], into: &mut Attributes) -> Option<()> {
     let (key, rest) = short_field(entry, 0x0a)?;
     let (value, rest) = short_field(rest, 0x12)?;
-    if !rest.is_empty() || !(into.expects(key) || is_utf8(key)) {
+    if !rest.is_empty() {
         return None;
     }
+    let key = match into.expected(key) {
+        Some(known) => known,
+        None if is_utf8(key) => into.unexpected(key),
+        None => return None,
+    };
     let value = match *value.first()? {
         0x0a => {
             let (text, rest) = short_field(value, 0x0a)?;
@@ -201,7 +206,7 @@ fn plain_attribute(entry: &[u8], into: &mut Attributes) -> Option<()> {
         0x21 => Value { tag: Tag::Double, bits: u64::from_le_bytes(*value[1..].as_array()?) },
         _ => return None,
     };
-    into.push(key, value);
+    into.push_numbered(key, value);
     Some(())
 }
 

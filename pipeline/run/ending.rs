@@ -66,17 +66,25 @@ impl Shared {
         let until = Instant::now() + ASKING_MAX;
         let left = || until.saturating_duration_since(Instant::now());
         for _ in 0..ASKED_MAX {
+            if !self.queue.drained(left()) {
+                break;
+            }
             // What is told here is the last step of event time, at least once.
-            if !self.queue.drained(left()) || self.failure.get().is_some() || !self.queue.again_at_end() {
+            if self.failure.get().is_some() || !self.queue.again_at_end() {
                 return;
             }
-            if !self.queue.drained(left()) || self.chain.asking().next().is_none() {
+            if !self.queue.drained(left()) {
+                break;
+            }
+            if self.chain.asking().next().is_none() {
                 return;
             }
         }
         for plugin in self.chain.asking() {
-            let text =
-                format!("asks for `advance` after {ASKED_MAX} calls at the end; it is called again at the next start");
+            let text = format!(
+                "asks for `advance` after {ASKED_MAX} calls or {} s at the end; it is called again at the next start",
+                ASKING_MAX.as_secs()
+            );
             self.counts.warn(plugin, &text);
         }
     }
