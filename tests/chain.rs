@@ -11,7 +11,7 @@ use prost::Message as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
-use weir::batch::Batch;
+use weir::batch::{Batch, View};
 use weir::chain::{Chain, Counts, Emitted, Link, Numbers, Outcome};
 use weir::sandbox::{Engine, EngineOptions, Level, Limits, OnError, Plugin};
 use weir::{Kind, Signal, decode};
@@ -150,7 +150,7 @@ fn under_pass_the_batch_goes_on_as_it_was() {
         let (chain, counts) = chain(vec![misbehaving(guest, OnError::Pass)]);
         for sequence in 0..2 {
             let mut outcome = chain.process(0, sequence, Some(spans("shop", 60)), None);
-            let batch = outcome.batches.pop().expect("it goes on");
+            let batch = outcome.batches.pop().expect("it goes on").settle();
             assert_eq!(contents(&batch), contents(&spans("shop", 60)), "{guest}");
             assert!(outcome.dead.is_empty() && outcome.emitted.is_empty() && outcome.stop.is_none(), "{guest}");
         }
@@ -271,8 +271,8 @@ fn a_plugin_asks_for_advance_until_it_asks_no_more() {
 
 /// The rows of spans, and how many of them are marked as held before.
 fn rows_and_held(outcome: &Outcome) -> (usize, usize) {
-    let held = |batch: &Batch| batch.column("was_held").map_or(0, |_| batch.rows());
-    (outcome.batches.iter().map(Batch::rows).sum(), outcome.batches.iter().map(held).sum())
+    let held = |batch: &View| if batch.has_column("was_held") { batch.rows() } else { 0 };
+    (outcome.batches.iter().map(View::rows).sum(), outcome.batches.iter().map(held).sum())
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn held_rows_are_recorded_and_restored_with_the_state() {
     second.restore(changes).expect("the plugin is there");
     assert_eq!(counts.snapshot().held(), 9);
     let (again, expected) = (second.process(0, 0, None, Some(7)), first.process(0, 2, None, Some(7)));
-    let contents_of = |outcome: &Outcome| outcome.batches.iter().map(contents).collect::<Vec<_>>();
+    let contents_of = |outcome: &Outcome| outcome.batches.iter().map(|batch| contents(&batch.clone().settle())).collect::<Vec<_>>();
     assert_eq!(contents_of(&again), contents_of(&expected));
     assert_eq!(rows_and_held(&again), (8, 8));
 }
@@ -481,7 +481,7 @@ fn a_stateful_plugin_gives_the_same_output_however_many_workers_there_are() {
         let mut outcomes = outcomes.into_inner().expect("no panic");
         outcomes.sort_by_key(|(sequence, _)| *sequence);
         let content =
-            |mut outcome: Outcome| (contents(&outcome.batches.pop().expect("some rows stay")), outcome.emitted.len());
+            |mut outcome: Outcome| (contents(&outcome.batches.pop().expect("some rows stay").settle()), outcome.emitted.len());
         outcomes.into_iter().map(|(_, outcome)| content(outcome)).collect()
     };
     let (alone, four) = (run(1), run(4));

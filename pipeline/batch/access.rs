@@ -1,17 +1,18 @@
 //! Columns read and written by name.
 
 use super::attributes::Attributes;
+use super::given::attribute_values;
 use super::change::{delete, delete_shared, overlay, scalars, without, write_attribute, write_shared, write_values};
-use super::{Any, Batch, Children, Column, Tag, Value, schema, write_json};
+use super::{Any, Batch, Children, Column, Value, schema, write_json};
 use crate::{Error, Result, Signal};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, StringArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
 use std::sync::Arc;
 
 /// What a path names.
-enum Place<'a> {
+pub(super) enum Place<'a> {
     Column(usize),
     /// An attribute of the column of that number.
     Attribute(usize, &'a str),
@@ -49,12 +50,12 @@ impl Batch {
 
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|(known, _)| **known == *name).map(|(_, column)| column)
+        self.columns.iter().find(|(known, _)| **known == *name).map(|(_, column)| &**column)
     }
 
     /// Every column with its name: those of [`super::schema::columns`] in their order, then those that plugins added.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Column)> {
-        self.columns.iter().map(|(name, column)| (&**name, column))
+        self.columns.iter().map(|(name, column)| (&**name, &**column))
     }
 
     /// A column by name, or an attribute by its path (`attributes.K`, `resource.K`, `scope.K`), one value a row.
@@ -64,7 +65,7 @@ impl Batch {
     /// of lists comes as it is; lists of structures cannot be read.
     pub fn read(&self, path: &str) -> Result<ArrayRef> {
         match self.place(path).ok_or_else(|| self.unknown(path))? {
-            Place::Column(at) => match &self.columns[at].1 {
+            Place::Column(at) => match &*self.columns[at].1 {
                 Column::Array(array) => match array.data_type() {
                     DataType::Int32 => convert(array, &DataType::Int64, path),
                     DataType::UInt32 => convert(array, &DataType::UInt64, path),
@@ -80,9 +81,12 @@ impl Batch {
                     Err(Error::plugin(format!("{path}: is a list of structures, which plugins cannot read")))
                 }
             },
-            Place::Attribute(at, key) => match &self.columns[at].1 {
-                Column::Attributes(attributes) => Ok(attribute_of(attributes, key)),
-                Column::Shared(shared) => spread(&attribute_of(&shared.values, key), &shared.keys, path),
+            Place::Attribute(at, key) => match &*self.columns[at].1 {
+                Column::Attributes(attributes) => Ok(attribute_values(attributes, key, None, 0..attributes.rows())),
+                Column::Shared(shared) => {
+                    let values = attribute_values(&shared.values, key, None, 0..shared.values.rows());
+                    spread(&values, &shared.keys, path)
+                },
                 _ => Err(self.unknown(path)),
             },
         }
@@ -100,10 +104,10 @@ impl Batch {
             None if path.is_empty() || path.contains('.') => Err(self.unknown(path)),
             None => {
                 scalars(values, path)?;
-                self.columns.push((Arc::from(path), Column::Array(values.clone())));
+                self.columns.push((Arc::from(path), Arc::new(Column::Array(values.clone()))));
                 Ok(())
             }
-            Some(Place::Column(at)) => match &mut self.columns[at].1 {
+            Some(Place::Column(at)) => match Arc::make_mut(&mut self.columns[at].1) {
                 Column::Array(array) => {
                     *array = overlay(array, values, path)?;
                     Ok(())
@@ -111,7 +115,7 @@ impl Batch {
                 Column::Values(body) => write_values(body, values, path),
                 _ => Err(Error::plugin(format!("{path}: cannot be written as a whole; write one attribute of it"))),
             },
-            Some(Place::Attribute(at, key)) => match &mut self.columns[at].1 {
+            Some(Place::Attribute(at, key)) => match Arc::make_mut(&mut self.columns[at].1) {
                 Column::Attributes(attributes) => write_attribute(attributes, key, values, path),
                 Column::Shared(shared) => write_shared(shared, key, values, path),
                 _ => Err(self.unknown(path)),
@@ -137,7 +141,7 @@ impl Batch {
             Place::Column(at) => (at, None),
             Place::Attribute(at, key) => (at, Some(key)),
         };
-        match &mut self.columns[at].1 {
+        match Arc::make_mut(&mut self.columns[at].1) {
             Column::Array(array) => *array = without(array, rows, path)?,
             Column::Values(values) => {
                 for row in rows.set_indices() {
@@ -166,7 +170,7 @@ impl Batch {
         if at != other {
             return Err(Error::plugin(format!("{from}: cannot move to {to}, which belongs to something else")));
         }
-        let attributes = match &mut self.columns[at].1 {
+        let attributes = match Arc::make_mut(&mut self.columns[at].1) {
             Column::Attributes(attributes) => attributes,
             Column::Shared(shared) => &mut shared.values,
             _ => return Ok(()),
@@ -185,7 +189,7 @@ impl Batch {
         Ok(())
     }
 
-    fn place<'a>(&self, path: &'a str) -> Option<Place<'a>> {
+    pub(super) fn place<'a>(&self, path: &'a str) -> Option<Place<'a>> {
         let find = |name: &str| self.columns.iter().position(|(known, _)| **known == *name);
         if let Some(at) = find(path) {
             return Some(Place::Column(at));
@@ -241,7 +245,7 @@ fn spread(values: &ArrayRef, keys: &[u32], path: &str) -> Result<ArrayRef> {
 }
 
 /// Values as text: texts as they are, nothing as null, other values as JSON.
-fn texts_of<'a>(values: impl Iterator<Item = Option<Any<'a>>>) -> ArrayRef {
+pub(super) fn texts_of<'a>(values: impl Iterator<Item = Option<Any<'a>>>) -> ArrayRef {
     let mut json = Vec::new();
     Arc::new(
         values
@@ -256,25 +260,4 @@ fn texts_of<'a>(values: impl Iterator<Item = Option<Any<'a>>>) -> ArrayRef {
             })
             .collect::<StringArray>(),
     )
-}
-
-fn attribute_of(attributes: &Attributes, key: &str) -> ArrayRef {
-    let Some(key) = attributes.keys.find(key) else {
-        return new_null_array(&DataType::Utf8, attributes.rows());
-    };
-    let values: Vec<Option<Value>> = (0..attributes.rows()).map(|row| attributes.get(row, key)).collect();
-    let mut tags = values.iter().flatten().map(|value| value.tag).filter(|&tag| tag != Tag::Null);
-    let first = tags.next();
-    let tag = first.filter(|&first| tags.all(|tag| tag == first));
-    let of_tag = values.iter().map(|value| value.filter(|value| value.tag != Tag::Null));
-    match tag {
-        Some(Tag::Bool) => Arc::new(of_tag.map(|value| value.map(|value| value.bits != 0)).collect::<BooleanArray>()),
-        Some(Tag::Int) => {
-            Arc::new(of_tag.map(|value| value.map(|value| value.bits.cast_signed())).collect::<Int64Array>())
-        }
-        Some(Tag::Double) => {
-            Arc::new(of_tag.map(|value| value.map(|value| f64::from_bits(value.bits))).collect::<Float64Array>())
-        }
-        _ => texts_of(values.iter().map(|value| value.map(|value| value.resolve(&attributes.arena)))),
-    }
 }

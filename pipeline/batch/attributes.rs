@@ -102,7 +102,41 @@ pub struct Attributes {
     pub(crate) keys: Texts,
     pub(crate) arena: Vec<u8>,
     /// The key that came after each key the last time: what to try first.
-    follow: Vec<u32>,
+    pub(super) follow: Vec<u32>,
+}
+
+/// Moves values into another arena. What lies together is copied together: the content of a row is, and that of rows
+/// that follow each other.
+pub(super) struct Mover<'a> {
+    from: &'a [u8],
+    run: std::ops::Range<usize>,
+}
+
+impl<'a> Mover<'a> {
+    pub(super) fn new(from: &'a [u8]) -> Self {
+        Self { from, run: 0..0 }
+    }
+
+    /// The value as it will be when its run is copied.
+    #[inline]
+    pub(super) fn moved(&mut self, value: Value, to: &mut Vec<u8>) -> Value {
+        if !value.is_long() {
+            return value;
+        }
+        let span = value.span();
+        if span.start != self.run.end {
+            self.finish(to);
+            self.run = span.start..span.start;
+        }
+        self.run.end = span.end;
+        Value::long(value.tag, to.len() + span.start - self.run.start, span.len())
+    }
+
+    /// Copies what was moved and not copied yet; before anything else is put into that arena.
+    pub(super) fn finish(&mut self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.from[self.run.clone()]);
+        self.run = self.run.end..self.run.end;
+    }
 }
 
 /// How long attributes were, to go back there.
@@ -254,16 +288,27 @@ impl Attributes {
 
     // Changing a finished column.
 
+    /// Makes room for so many rows that are like those of `other`, and so many entries more in each.
+    pub(super) fn reserve_like(&mut self, other: &Self, rows: usize, more: usize) {
+        let share = |all: usize| (all as u64 * rows as u64).div_ceil(other.rows().max(1) as u64) as usize;
+        self.ends.reserve(rows);
+        self.entries.reserve(share(other.entries.len()) + more * rows);
+        self.arena.reserve(share(other.arena.len()));
+    }
+
     /// The rows of these numbers, in that order, with the content that they need and no more.
     pub(crate) fn take(&self, rows: impl Iterator<Item = usize>) -> Self {
         let mut kept = Self { keys: self.keys.clone(), ..Self::default() };
+        kept.reserve_like(self, rows.size_hint().0, 0);
+        let mut mover = Mover::new(&self.arena);
         for row in rows {
             for entry in &self.entries[self.range(row)] {
-                let value = entry.value.moved(&self.arena, &mut kept.arena);
+                let value = mover.moved(entry.value, &mut kept.arena);
                 kept.entries.push(Entry { key: entry.key, value });
             }
             kept.end_row();
         }
+        mover.finish(&mut kept.arena);
         kept
     }
 

@@ -1,14 +1,14 @@
 //! Columns and attributes changed: values laid over others, deleted, given to some of the rows that shared them.
 
 use super::access::convert;
-use super::attributes::{Attributes, Entry, Texts};
-use super::{Any, Shared, Tag, Value, Values};
+use super::attributes::{Attributes, Entry};
+use super::given::{Given, stored};
+use super::{Any, Shared, Value, Values};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt64Type};
+use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
 use arrow_buffer::BooleanBuffer;
-use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use std::collections::HashMap;
 
@@ -65,56 +65,14 @@ pub(super) fn without(array: &ArrayRef, rows: &BooleanBuffer, path: &str) -> Res
 
 /// Calls `see` with every row that has a value, and the value.
 fn each_value(values: &ArrayRef, path: &str, mut see: impl FnMut(usize, Any<'_>)) -> Result<()> {
-    let nulls = values.logical_nulls();
-    let mut rows = (0..values.len()).filter(|&row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)));
-    match values.data_type() {
-        DataType::Boolean => rows.for_each(|row| see(row, Any::Bool(values.as_boolean().value(row)))),
-        DataType::Int64 => {
-            let values = values.as_primitive::<Int64Type>();
-            rows.for_each(|row| see(row, Any::Int(values.value(row))));
+    let values = Given::checked(values, path)?;
+    let given = Given::new(&values)?;
+    (0..values.len()).for_each(|row| {
+        if let Some(value) = given.get(row) {
+            see(row, value);
         }
-        DataType::UInt64 => {
-            let values = values.as_primitive::<UInt64Type>();
-            for row in rows.by_ref() {
-                let value = i64::try_from(values.value(row));
-                let value = value.map_err(|_| {
-                    let (value, max) = (values.value(row), i64::MAX);
-                    Error::plugin(format!("{path}: {value} is above {max}, the largest integer of an attribute"))
-                })?;
-                see(row, Any::Int(value));
-            }
-        }
-        DataType::Float64 => {
-            let values = values.as_primitive::<Float64Type>();
-            rows.for_each(|row| see(row, Any::Double(values.value(row))));
-        }
-        DataType::FixedSizeBinary(_) => {
-            rows.for_each(|row| see(row, Any::Bytes(values.as_fixed_size_binary().value(row))));
-        }
-        _ if text_type(values) => {
-            let texts = cast(values, &DataType::Utf8).map_err(|error| Error::plugin(format!("{path}: {error}")))?;
-            rows.for_each(|row| see(row, Any::Text(texts.as_string::<i32>().value(row))));
-        }
-        other => return Err(Error::plugin(format!("{path}: {other} cannot be the value of an attribute"))),
-    }
+    });
     Ok(())
-}
-
-/// Puts a scalar into an arena.
-fn stored(value: Any<'_>, arena: &mut Vec<u8>) -> Value {
-    let (tag, content) = match value {
-        Any::Bool(value) => return Value::bool(value),
-        Any::Int(value) => return Value::int(value),
-        Any::Double(value) => return Value::double(value),
-        Any::Null => return Value::NULL,
-        Any::Text(text) => (Tag::Text, text.as_bytes()),
-        Any::Bytes(bytes) => (Tag::Bytes, bytes),
-        Any::Array(items) => (Tag::Array, items.0),
-        Any::Map(items) => (Tag::Map, items.0),
-    };
-    let start = arena.len();
-    arena.extend_from_slice(content);
-    Value::long(tag, start, content.len())
 }
 
 pub(super) fn write_values(body: &mut Values, values: &ArrayRef, path: &str) -> Result<()> {
@@ -139,15 +97,8 @@ fn given(values: &ArrayRef, path: &str) -> Result<(Vec<Option<Value>>, Vec<u8>)>
 }
 
 pub(super) fn write_attribute(attributes: &mut Attributes, key: &str, values: &ArrayRef, path: &str) -> Result<()> {
-    let (given, content) = given(values, path)?;
-    let key = attributes.keys.intern(key.as_bytes());
-    attributes.rebuild(|row, entries, arena, _: &mut Texts| {
-        if let Some(value) = given[row] {
-            Attributes::set_in(entries, key, value.moved(&content, arena));
-        }
-    });
-    // What was overwritten does not stay behind in the arena.
-    *attributes = attributes.take(0..attributes.rows());
+    let values = Given::checked(values, path)?;
+    *attributes = attributes.laid_over(0..attributes.rows(), &[(key, Given::new(&values)?)]);
     Ok(())
 }
 

@@ -144,7 +144,7 @@ fn batch(reader: &mut Reader<'_>) -> Result<Batch> {
         if let Some(unfit) = unfit {
             return Err(Error::storage(format!("{name}: {unfit}")));
         }
-        batch.columns.push((Arc::from(name), column));
+        batch.columns.push((Arc::from(name), Arc::new(column)));
     }
     if !reader.is_empty() {
         return Err(Error::storage(format!("{} bytes follow its end", reader.0.len())));

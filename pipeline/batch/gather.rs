@@ -20,7 +20,7 @@ impl Batch {
     pub fn take(&self, rows: &[u32]) -> Self {
         let rows: Vec<u32> = rows.iter().copied().filter(|&row| (row as usize) < self.rows).collect();
         let columns = self.columns.iter().map(|(name, column)| {
-            let column = match column {
+            let column = match &**column {
                 Column::Array(array) => Column::Array(taken(array, &rows)),
                 Column::Attributes(attributes) => Column::Attributes(attributes_at(attributes, &rows)),
                 Column::Shared(shared) => {
@@ -31,7 +31,7 @@ impl Batch {
                 Column::Values(values) => Column::Values(values.rows_of(&rows)),
                 Column::Children(children) => Column::Children(children_at(children, &rows)),
             };
-            (name.clone(), column)
+            (name.clone(), Arc::new(column))
         });
         Self { signal: self.signal, rows: rows.len(), columns: columns.collect() }
     }
@@ -62,7 +62,7 @@ impl Batch {
         for name in known.chain(added) {
             if joined.column(name).is_none() {
                 let column = joined_column(name, &parts)?;
-                joined.columns.push((Arc::from(name), column));
+                joined.columns.push((Arc::from(name), Arc::new(column)));
             }
         }
         Ok(joined)

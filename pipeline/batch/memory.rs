@@ -3,15 +3,15 @@
 use super::{Attributes, Batch, Children, Column, Entry, Shared, Value};
 use arrow_array::{Array, ArrayRef};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl Batch {
     /// The bytes of memory that the batch keeps from being freed: whole allocations, also where it uses a part of one,
     /// each of them once. [`Batch::bytes`] counts what the rows need.
     pub fn memory_bytes(&self) -> usize {
         let mut seen = HashSet::new();
-        let column = |(name, column): &(_, Column)| {
-            let name: &std::sync::Arc<str> = name;
-            size_of::<(std::sync::Arc<str>, Column)>() + name.len() + of_column(column, &mut seen)
+        let column = |(name, column): &(Arc<str>, Arc<Column>)| {
+            size_of::<(Arc<str>, Arc<Column>)>() + size_of::<Column>() + name.len() + of_column(column, &mut seen)
         };
         self.columns.iter().map(column).sum()
     }

@@ -2,6 +2,8 @@
 //!
 //! Fixed columns are Arrow arrays. Attributes keep the type of each value in a column form of their own ([`Attributes`]),
 //! because Arrow has none that holds values of any type without a copy for each type; `docs/decisions/batch.md` says why.
+//!
+//! Plugins work on a [`View`] of a batch, in which nothing is copied to write an attribute or to leave out rows.
 
 mod access;
 mod attributes;
@@ -9,6 +11,7 @@ pub(crate) mod build;
 mod change;
 mod codec;
 mod gather;
+mod given;
 mod memory;
 mod rows;
 pub mod schema;
@@ -16,23 +19,25 @@ pub mod schema;
 mod tests;
 mod texts;
 mod value;
+mod view;
 
 pub use attributes::{Attributes, Entry, Texts};
 pub(crate) use codec::data_type as array_type;
 pub(crate) use value::pack;
 pub use value::{Any, Packed, Tag, Value, write_json, write_json_text};
+pub use view::View;
 
 use crate::Signal;
 use arrow_array::ArrayRef;
 use std::sync::Arc;
 
-/// Rows of one signal, column by column.
+/// Rows of one signal, column by column. A clone shares the columns; one that is changed is copied first.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub(crate) signal: Signal,
     pub(crate) rows: usize,
     /// The columns of the signal in the order of [`schema::columns`], then those that plugins added.
-    pub(crate) columns: Vec<(Arc<str>, Column)>,
+    pub(crate) columns: Vec<(Arc<str>, Arc<Column>)>,
 }
 
 /// A column of a batch.

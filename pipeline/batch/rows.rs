@@ -3,6 +3,8 @@
 use super::{Attributes, Batch, Children, Column, Shared, Values};
 use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow_buffer::BooleanBuffer;
+use arrow_select::take::take;
+use std::sync::Arc;
 
 impl Batch {
     /// The rows whose bit is set; a row beyond the end of `keep` goes.
@@ -16,7 +18,7 @@ impl Batch {
         } else {
             (0..self.rows).map(|row| Some(row < keep.len() && keep.value(row))).collect()
         };
-        self.select(&rows, &|array| arrow_select::filter::filter(array, &mask).unwrap_or_else(|_| array.clone()))
+        self.chosen(&rows, Vec::new(), &|array| arrow_select::filter::filter(array, &mask).unwrap_or_else(|_| array.clone()))
     }
 
     /// So many rows from `offset` on, fewer where the batch ends.
@@ -27,19 +29,29 @@ impl Batch {
             return self.clone();
         }
         let chosen: Vec<u32> = (offset as u32..(offset + rows) as u32).collect();
-        self.select(&chosen, &|array| array.slice(offset, rows))
+        self.chosen(&chosen, Vec::new(), &|array| array.slice(offset, rows))
     }
 
-    fn select(&self, rows: &[u32], of_array: &dyn Fn(&ArrayRef) -> ArrayRef) -> Self {
-        let columns = self.columns.iter().map(|(name, column)| {
-            let column = match column {
+    /// These rows, in this order; columns of `done` are taken as they are.
+    pub(super) fn select(&self, rows: &[u32], done: Vec<Option<Column>>) -> Self {
+        let indices = UInt32Array::from(rows.to_vec());
+        let of_array = |array: &ArrayRef| take(array, &indices, None).unwrap_or_else(|_| array.clone());
+        self.chosen(rows, done, &of_array)
+    }
+
+    fn chosen(&self, rows: &[u32], mut done: Vec<Option<Column>>, of_array: &dyn Fn(&ArrayRef) -> ArrayRef) -> Self {
+        let columns = self.columns.iter().enumerate().map(|(at, (name, column))| {
+            if let Some(done) = done.get_mut(at).and_then(Option::take) {
+                return (name.clone(), Arc::new(done));
+            }
+            let column = match &**column {
                 Column::Array(array) => Column::Array(of_array(array)),
                 Column::Attributes(attributes) => Column::Attributes(attributes.rows_of(rows)),
                 Column::Shared(shared) => Column::Shared(shared.rows_of(rows)),
                 Column::Values(values) => Column::Values(values.rows_of(rows)),
                 Column::Children(children) => Column::Children(children.rows_of(rows)),
             };
-            (name.clone(), column)
+            (name.clone(), Arc::new(column))
         });
         Self { signal: self.signal, rows: rows.len(), columns: columns.collect() }
     }
@@ -107,8 +119,8 @@ impl Children {
         }
         let attributes = self.attributes.rows_of(&children);
         let indices = UInt32Array::from(children);
-        let take = |array: &ArrayRef| arrow_select::take::take(array, &indices, None).unwrap_or_else(|_| array.clone());
-        let columns = self.columns.iter().map(|(name, array)| (*name, take(array))).collect();
+        let taken = |array: &ArrayRef| take(array, &indices, None).unwrap_or_else(|_| array.clone());
+        let columns = self.columns.iter().map(|(name, array)| (*name, taken(array))).collect();
         Self { ends, columns, attributes }
     }
 }

@@ -315,7 +315,7 @@ fn replacements_must_be_as_many_as_the_texts_of_a_place_that_exists() {
     assert!(batch.texts("time").unwrap_err().message().contains("no such place"));
 }
 
-fn three(signal: usize) -> BoxedStrategy<(Signal, Vec<u8>)> {
+pub(super) fn three(signal: usize) -> BoxedStrategy<(Signal, Vec<u8>)> {
     match signal {
         0 => arbitrary::traces().prop_map(|request| (Signal::Spans, request.encode_to_vec())).boxed(),
         1 => arbitrary::logs().prop_map(|request| (Signal::Logs, request.encode_to_vec())).boxed(),

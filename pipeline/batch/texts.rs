@@ -42,7 +42,7 @@ impl Batch {
             let id = known.find(text)? as usize;
             replacements.is_valid(id).then(|| replacements.value(id).to_owned())
         };
-        match column {
+        match Arc::make_mut(column) {
             Column::Array(array) => *array = edit_array(array, &mut edit),
             Column::Attributes(attributes) => attributes.edit_texts(&mut edit),
             Column::Shared(shared) => shared.values.edit_texts(&mut edit),

@@ -12,7 +12,7 @@ mod turnstile;
 pub use counts::{Counts, LogSink, Numbers, PluginNumbers};
 pub use state::{Kept, decode as decode_kept, encode as encode_kept, fold as fold_kept};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, View};
 use crate::sandbox::{ColumnType, Limits, OnError, Plugin, TableDef};
 use crate::{Error, Result, Signal};
 use arrow_array::ArrayRef;
@@ -75,7 +75,7 @@ pub struct DeadLetter {
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// What comes out behind the last plugin: what is left of the batch, and rows that plugins had held before.
-    pub batches: Vec<Batch>,
+    pub batches: Vec<View>,
     /// The batch where a plugin failed whose policy is to set it aside.
     pub dead: Vec<DeadLetter>,
     /// Rows for tables of the plugins' own, in the order of the plugins.
@@ -143,13 +143,13 @@ impl Chain {
         let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
         let mut turns = Turns::new(sequence, stateful.map(|stage| &stage.turnstile));
         let mut outcome = Outcome::default();
-        let mut batches = Vec::from_iter(batch);
-        self.counts.rows_in(batches.iter().map(Batch::rows).sum());
+        let mut batches = Vec::from_iter(batch.map(View::from));
+        self.counts.rows_in(batches.iter().map(View::rows).sum());
         for stage in &self.stages {
             let mut pass = |batches| self.pass(stage, worker, batches, watermark_ns, &mut outcome);
             batches = if stage.contract.stateful { turns.next(|| pass(batches)) } else { pass(batches) };
         }
-        self.counts.rows_out(batches.iter().map(Batch::rows).sum());
+        self.counts.rows_out(batches.iter().map(View::rows).sum());
         outcome.batches = batches;
         outcome
     }
@@ -159,10 +159,10 @@ impl Chain {
         &self,
         stage: &Stage,
         worker: usize,
-        batches: Vec<Batch>,
+        batches: Vec<View>,
         watermark_ns: Option<i64>,
         outcome: &mut Outcome,
-    ) -> Vec<Batch> {
+    ) -> Vec<View> {
         let mut out = Vec::with_capacity(batches.len());
         for batch in batches {
             if !stage.takes(batch.signal()) {
@@ -186,7 +186,7 @@ impl Chain {
             for evicted in stage.evict(watermark_ns) {
                 if stage.overflow_passes() {
                     self.counts.overflowed(&stage.name, evicted.limit, evicted.rows.rows() as u64);
-                    out.push(evicted.rows);
+                    out.push(evicted.rows.into());
                 } else {
                     self.counts.dropped(&stage.name, evicted.limit, evicted.rows.rows() as u64);
                 }
@@ -199,9 +199,9 @@ impl Chain {
     fn through(
         &self,
         stage: &Stage,
-        batch: Option<Batch>,
+        batch: Option<View>,
         mut effects: crate::sandbox::Effects,
-        out: &mut Vec<Batch>,
+        out: &mut Vec<View>,
         outcome: &mut Outcome,
     ) {
         for (reason, rows) in effects.dropped.drain(..) {
@@ -211,23 +211,25 @@ impl Chain {
         // What was held before came before what is in this batch.
         out.append(&mut effects.released);
         outcome.emitted.extend(stage.emitted(effects));
-        let left = batch.and_then(|batch| match keep.map(|keep| (keep.count_set_bits(), keep)) {
-            Some((0, _)) => None,
-            Some((kept, keep)) if kept < batch.rows() => Some(batch.filter(&keep)),
-            _ => Some(batch),
-        });
-        out.extend(left);
+        if let Some(mut batch) = batch {
+            let rows = batch.rows();
+            if let Some(keep) = keep {
+                batch.keep(&keep);
+            }
+            // A batch that came without rows goes on.
+            out.extend((batch.rows() > 0 || rows == 0).then_some(batch));
+        }
     }
 
     /// Applies the policy of a plugin that failed. `label` is for the counts, `reason` for people.
     fn fail(
         &self,
         stage: &Stage,
-        batch: Batch,
+        batch: View,
         label: &'static str,
         reason: String,
         outcome: &mut Outcome,
-    ) -> Option<Batch> {
+    ) -> Option<View> {
         let rows = batch.rows() as u64;
         match stage.on_error {
             OnError::Pass => return Some(batch),
@@ -237,7 +239,7 @@ impl Chain {
                 if stage.on_error == OnError::Stop {
                     outcome.stop = Some(Error::plugin(format!("{reason}; its `on_error` is \"stop\"")));
                 }
-                outcome.dead.push(DeadLetter { batch, plugin: stage.name.clone(), reason });
+                outcome.dead.push(DeadLetter { batch: batch.settle(), plugin: stage.name.clone(), reason });
             }
         }
         None

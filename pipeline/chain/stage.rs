@@ -4,7 +4,7 @@ use super::counts::{Counts, LogGate};
 use super::health::Health;
 use super::turnstile::Turnstile;
 use super::{Clock, Emitted, Link};
-use crate::batch::Batch;
+use crate::batch::{Batch, View};
 use crate::sandbox::{
     Answer, Contract, Effects, Fault, FaultKind, Instance, Level, Limits, Log, OnError, Plugin, State,
 };
@@ -47,7 +47,7 @@ struct Seat {
 /// What a plugin is called for.
 pub(crate) enum Call {
     /// A batch of one of its signals.
-    Process(Batch),
+    Process(View),
     /// Event time has passed this point.
     Advance(i64),
 }
@@ -55,9 +55,9 @@ pub(crate) enum Call {
 /// How a call ended.
 pub(crate) enum Passed {
     /// The plugin took it: the batch with all its rows, if one was given, and what else the plugin did.
-    Through(Option<Batch>, Effects),
+    Through(Option<View>, Effects),
     /// The plugin failed, or is put aside: the batch as it was, the label for the counts, and the reason.
-    Failed(Option<Batch>, &'static str, String),
+    Failed(Option<View>, &'static str, String),
 }
 
 /// Rows that a plugin held and that are over a limit.
@@ -72,7 +72,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Call {
-    fn batch(self) -> Option<Batch> {
+    fn batch(self) -> Option<View> {
         match self {
             Self::Process(batch) => Some(batch),
             Self::Advance(_) => None,

@@ -86,7 +86,7 @@ impl Builder {
         let mut columns = Vec::with_capacity(names.len());
         self.each(&mut |part| {
             if let Some(column) = names.next() {
-                columns.push((Arc::from(column.name), part.finish()));
+                columns.push((Arc::from(column.name), Arc::new(part.finish())));
             }
         });
         let rows = std::mem::take(&mut self.count);

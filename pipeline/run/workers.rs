@@ -30,8 +30,8 @@ pub(super) fn start(shared: &Arc<Shared>, worker: usize) -> Result<JoinHandle<()
 fn work(shared: &Shared, worker: usize, job: Job) {
     let sequence = job.sequence;
     let outcome = shared.chain.process(worker, sequence, job.batch, job.watermark);
-    for batch in &outcome.batches {
-        write_batch(shared, batch);
+    for batch in outcome.batches {
+        write_batch(shared, &batch.settle());
     }
     for dead in &outcome.dead {
         insist(shared, || {

@@ -7,7 +7,7 @@ use super::limits::{Limits, Memory};
 use super::transaction::{EmittedRows, Transaction};
 use super::{incoming, outgoing};
 use crate::Signal;
-use crate::batch::Batch;
+use crate::batch::View;
 use arrow_array::Array as _;
 use arrow_buffer::BooleanBuffer;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Guest {
         let column_type = self.declared_write(path)?;
         let batch = self.call.batch(handle)?;
         let rows = batch.rows();
-        if !is_attribute(path) && batch.column(path).is_none() && !plain_name(path) {
+        if !is_attribute(path) && !batch.has_column(path) && !plain_name(path) {
             let path = bounded(path);
             let error = format!("`{path}` cannot be the name of a column: a-z, 0-9 and _, a letter first");
             return self.breach(Err(error));
@@ -140,15 +140,14 @@ impl Guest {
         self.call.budget.take(incoming::held_bytes(&values) + path.len())?;
         let array = incoming::array(values, column_type, rows);
         let array = self.breach(array.map_err(|error| format!("column `{}`: {error}", bounded(path))))?;
-        self.call.change(handle, path, |batch| batch.write(path, &array))
+        self.call.change(handle, |batch| batch.write(path, &array))
     }
 
     fn replaced(&mut self, handle: usize, place: &str, replacements: wit::Text) -> Result<(), String> {
         self.declared_write(place)?;
         self.call.budget.take(replacements.bytes.len() + replacements.offsets.len() * 4)?;
-        let batch = self.call.batch(handle)?;
-        let rows = batch.rows();
-        let texts = batch.texts(place).map_err(|error| error.message().to_owned())?;
+        let rows = self.call.batch(handle)?.rows();
+        let texts = self.call.change(handle, |batch| batch.texts(place))?;
         let error_at = |error| format!("replacements of `{}`: {error}", bounded(place));
         let replacements = incoming::text(replacements, Some(texts.len()));
         let replacements = self.breach(replacements.map_err(error_at))?;
@@ -159,7 +158,7 @@ impl Guest {
         };
         let growth: usize = texts.iter().zip(&replacements).filter_map(growth).sum();
         self.call.budget.take(growth.saturating_mul(rows)).map_err(error_at)?;
-        self.call.change(handle, place, |batch| batch.replace_texts(place, &replacements))
+        self.call.change(handle, |batch| batch.replace_texts(place, &replacements))
     }
 
     fn emitted(&mut self, table: &str, rows: usize, columns: Vec<wit::Column>, retracted: bool) -> Result<(), String> {
@@ -206,7 +205,7 @@ fn handle(batch: &Resource<BatchHandle>) -> usize {
 
 impl host::HostBatch for Guest {
     fn signal(&mut self, batch: Resource<BatchHandle>) -> host::Signal {
-        match self.call.batch(handle(&batch)).map(Batch::signal) {
+        match self.call.batch(handle(&batch)).map(View::signal) {
             Ok(Signal::Logs) => host::Signal::Logs,
             Ok(Signal::Metrics) => host::Signal::Metrics,
             Ok(Signal::Spans) | Err(_) => host::Signal::Spans,
@@ -230,12 +229,12 @@ impl host::HostBatch for Guest {
     fn remove(&mut self, batch: Resource<BatchHandle>, column: String, rows: wit::Bits) -> Result<(), String> {
         self.declared_write(&column)?;
         let rows = self.mask(handle(&batch), rows)?;
-        self.call.change(handle(&batch), &column, |batch| batch.remove(&column, &rows))
+        self.call.change(handle(&batch), |batch| batch.remove(&column, &rows))
     }
 
     fn texts(&mut self, batch: Resource<BatchHandle>, place: String) -> Result<wit::Text, String> {
         self.declared_read(&place)?;
-        let texts = self.call.batch(handle(&batch))?.texts(&place).map_err(|error| error.message().to_owned())?;
+        let texts = self.call.change(handle(&batch), |batch| batch.texts(&place))?;
         Ok(outgoing::text(&texts))
     }
 
@@ -262,7 +261,7 @@ impl host::HostBatch for Guest {
             return Err(format!("`{}` and `{}` are not attributes of one column", bounded(&from), bounded(&to)));
         }
         self.call.budget.take(to.len())?;
-        self.call.change(handle(&batch), &from, |batch| batch.rename(&from, &to))
+        self.call.change(handle(&batch), |batch| batch.rename(&from, &to))
     }
 
     fn keep(&mut self, batch: Resource<BatchHandle>, rows: wit::Bits, reason: String) -> Result<(), String> {

@@ -8,7 +8,7 @@ use super::limits::{Limits, bytes_text};
 use super::load::{Plugin, root_cause};
 use super::transaction::{Effects, Transaction};
 use super::{Contract, State};
-use crate::batch::Batch;
+use crate::batch::View;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub struct Fault {
 #[derive(Debug)]
 pub struct Answer {
     /// The batch that was handed in, with all its rows.
-    pub batch: Option<Batch>,
+    pub batch: Option<View>,
     /// The state that was handed in.
     pub state: State,
     /// The other effects, or the fault.
@@ -131,7 +131,7 @@ impl Instance {
     }
 
     /// Hands a batch to the plugin. After a fault the instance must not be used again.
-    pub fn process(&mut self, batch: Batch, state: State) -> Answer {
+    pub fn process(&mut self, batch: View, state: State) -> Answer {
         let time = self.store.data().limits.time_per_call;
         begin(&mut self.store, Some(batch), state, time);
         let handle = Resource::<BatchHandle>::new_borrow(0);
@@ -178,7 +178,7 @@ fn caught<T>(call: impl FnOnce() -> wasmtime::Result<T>) -> wasmtime::Result<T> 
     })
 }
 
-fn begin(store: &mut Store<Guest>, batch: Option<Batch>, state: State, time: Duration) {
+fn begin(store: &mut Store<Guest>, batch: Option<View>, state: State, time: Duration) {
     let guest = store.data_mut();
     guest.call = Transaction::new(batch, state, guest.limits.memory_bytes);
     guest.memory.take_refused();

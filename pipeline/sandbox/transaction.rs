@@ -1,15 +1,13 @@
 //! What one call has done so far, and how it is undone.
 
 use super::budget::Budget;
-use super::contract::column_of;
 use super::held::{Held, Key};
 use super::state::{Overlay, State};
 use crate::Signal;
-use crate::batch::{Batch, Column};
+use crate::batch::{Batch, View};
 use arrow_array::ArrayRef;
 use arrow_buffer::BooleanBuffer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Rows for a table of the plugin's own, or rows that it takes out of one.
 #[derive(Clone, Debug)]
@@ -36,7 +34,7 @@ pub struct Effects {
     /// How many rows it took back of those that it held, before it dropped some of them.
     pub taken_back: usize,
     /// Rows that were held before and go on.
-    pub released: Vec<Batch>,
+    pub released: Vec<View>,
     /// Rows for the plugin's tables, in the order in which they were emitted.
     pub emitted: Vec<EmittedRows>,
     /// Additions to the plugin's counters.
@@ -45,12 +43,11 @@ pub struct Effects {
     pub again: bool,
 }
 
-/// A batch that a call works on: changed in place, with the columns it touched kept as they were.
+/// A batch that a call works on, with what it was before the first change.
 #[derive(Debug)]
 struct Working {
-    batch: Batch,
-    /// The columns as they were before the first change to each; `None` was not there.
-    before: Vec<(Arc<str>, Option<Column>)>,
+    batch: View,
+    before: Option<View>,
     /// The rows that are neither dropped nor held; all of them where it is `None`.
     keep: Option<BooleanBuffer>,
     /// Rows that are held, with their keys.
@@ -58,22 +55,12 @@ struct Working {
 }
 
 impl Working {
-    fn new(batch: Batch) -> Self {
-        Self { batch, before: Vec::new(), keep: None, held: Vec::new() }
+    fn new(batch: View) -> Self {
+        Self { batch, before: None, keep: None, held: Vec::new() }
     }
 
-    fn undone(self) -> Batch {
-        let mut batch = self.batch;
-        for (name, column) in self.before {
-            let at = batch.columns.iter().position(|(known, _)| *known == name);
-            match (at, column) {
-                (Some(at), Some(column)) => batch.columns[at].1 = column,
-                (Some(at), None) => drop(batch.columns.remove(at)),
-                (None, Some(column)) => batch.columns.push((name, column)),
-                (None, None) => {}
-            }
-        }
-        batch
+    fn undone(self) -> View {
+        self.before.unwrap_or(self.batch)
     }
 
     /// The rows that are held, as a batch of their own, with the columns as they are now.
@@ -107,9 +94,10 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    pub(crate) fn new(batch: Option<Batch>, state: State, memory_bytes: usize) -> Self {
+    pub(crate) fn new(batch: Option<View>, state: State, memory_bytes: usize) -> Self {
         let given = batch.is_some();
-        let batch = batch.unwrap_or(Batch { signal: Signal::Spans, rows: 0, columns: Vec::new() });
+        let none = || View::from(Batch { signal: Signal::Spans, rows: 0, columns: Vec::new() });
+        let batch = batch.unwrap_or_else(none);
         Self {
             batches: vec![Working::new(batch)],
             given,
@@ -123,22 +111,20 @@ impl Transaction {
         self.batches.get_mut(handle).ok_or_else(|| "there is no such batch in this call".into())
     }
 
-    pub(crate) fn batch(&self, handle: usize) -> Result<&Batch, String> {
+    pub(crate) fn batch(&self, handle: usize) -> Result<&View, String> {
         let working = self.batches.get(handle).filter(|_| handle != GIVEN || self.given);
         working.map(|working| &working.batch).ok_or_else(|| "there is no such batch in this call".into())
     }
 
-    /// Changes the batch in the column that `path` is in.
-    pub(crate) fn change(
+    /// Changes the batch.
+    pub(crate) fn change<T>(
         &mut self,
         handle: usize,
-        path: &str,
-        change: impl FnOnce(&mut Batch) -> crate::Result<()>,
-    ) -> Result<(), String> {
+        change: impl FnOnce(&mut View) -> crate::Result<T>,
+    ) -> Result<T, String> {
         let Working { batch, before, .. } = self.working(handle)?;
-        let column = column_of(path);
-        if !before.iter().any(|(name, _)| &**name == column) {
-            before.push((column.into(), batch.column(column).cloned()));
+        if before.is_none() {
+            *before = Some(batch.clone());
         }
         change(batch).map_err(|error| error.message().to_owned())
     }
@@ -194,12 +180,12 @@ impl Transaction {
         self.budget.take(bytes)?;
         let first = self.batches.len();
         self.taken_back += batches.iter().map(Batch::rows).sum::<usize>();
-        self.batches.extend(batches.into_iter().map(Working::new));
+        self.batches.extend(batches.into_iter().map(|batch| Working::new(batch.into())));
         Ok((first..self.batches.len()).collect())
     }
 
     /// The call succeeded: the batch (all its rows), the state and the other effects of the call.
-    pub(crate) fn commit(self) -> (Option<Batch>, State, Effects) {
+    pub(crate) fn commit(self) -> (Option<View>, State, Effects) {
         let (mut state, mut effects) = (self.state.commit(), self.effects);
         for (signal, keys) in &self.taken {
             state.held.release(*signal, keys);
@@ -213,10 +199,10 @@ impl Transaction {
                 given = Some(working.batch).filter(|_| self.given);
                 continue;
             }
-            let batch = match working.keep {
-                Some(keep) => working.batch.filter(&keep),
-                None => working.batch,
-            };
+            let mut batch = working.batch;
+            if let Some(keep) = working.keep {
+                batch.keep(&keep);
+            }
             if batch.rows() > 0 {
                 effects.released.push(batch);
             }
@@ -225,7 +211,7 @@ impl Transaction {
     }
 
     /// The call failed: the batch and the state as they were before it.
-    pub(crate) fn undo(self) -> (Option<Batch>, State) {
+    pub(crate) fn undo(self) -> (Option<View>, State) {
         let given = self.batches.into_iter().next().filter(|_| self.given).map(Working::undone);
         (given, self.state.discard())
     }

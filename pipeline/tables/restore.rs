@@ -37,8 +37,8 @@ impl Tables {
         let stored = Stored { rows, promote: &self.promote, residual: self.residual };
         let mut all = Vec::new();
         for def in columns(signal) {
-            let column = stored.column(def);
-            all.push((Arc::from(def.name), column.map_err(|error| error.within(format!("column `{}`", def.name)))?));
+            let column = stored.column(def).map_err(|error| error.within(format!("column `{}`", def.name)))?;
+            all.push((Arc::from(def.name), Arc::new(column)));
         }
         Ok(Batch { signal, rows: rows.num_rows(), columns: all })
     }

@@ -134,6 +134,6 @@ pub(crate) fn batch(signal: Signal, rows: &[Row], resources: &[Entries]) -> Batc
             Column::Array(array)
         }
     };
-    let columns = columns(signal).iter().map(|def| (def.name.into(), column(def))).collect();
+    let columns = columns(signal).iter().map(|def| (def.name.into(), Arc::new(column(def)))).collect();
     Batch { signal, rows: rows.len(), columns }
 }

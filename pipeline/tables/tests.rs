@@ -136,9 +136,9 @@ fn a_column_that_a_plugin_adds_is_there_always_and_null_where_it_is_absent() {
     let tables = tables(TableOptions { added, ..TableOptions::default() });
     let mut batch = batch(Signal::Spans, &[row(0, "a")], &[vec![]]);
     assert_eq!(shown(&tables.record_batch(&batch).unwrap(), "owner"), ["∅"]);
-    batch.columns.push(("owner".into(), Column::Array(Arc::new(Int64Array::from(vec![7])))));
+    batch.columns.push(("owner".into(), Arc::new(Column::Array(Arc::new(Int64Array::from(vec![7]))))));
     assert_eq!(shown(&tables.record_batch(&batch).unwrap(), "owner"), ["7"]);
-    batch.columns.last_mut().unwrap().1 = Column::Array(Arc::new(StringArray::from(vec!["7"])));
+    batch.columns.last_mut().unwrap().1 = Arc::new(Column::Array(Arc::new(StringArray::from(vec!["7"]))));
     let error = tables.record_batch(&batch).unwrap_err();
     assert_eq!(error.message(), "column `owner` has not the type that was declared: it is Utf8, the table wants Int64");
     batch.columns.last_mut().unwrap().0 = "ower".into();

@@ -82,8 +82,9 @@ fn logs() -> Batch {
 }
 
 fn attributes_of<'a>(batch: &'a mut Batch, name: &str) -> &'a mut Attributes {
-    match batch.columns.iter_mut().find(|(known, _)| **known == *name) {
-        Some((_, Column::Attributes(attributes) | Column::Shared(Shared { values: attributes, .. }))) => attributes,
+    let (_, column) = batch.columns.iter_mut().find(|(known, _)| **known == *name).expect("there is such a column");
+    match Arc::make_mut(column) {
+        Column::Attributes(attributes) | Column::Shared(Shared { values: attributes, .. }) => attributes,
         _ => panic!("{name} holds no attributes"),
     }
 }
@@ -184,7 +185,7 @@ fn keys_ends_and_numbers_of_rows_that_do_not_agree_are_refused() {
     refused(&|batch| batch.columns.swap(1, 2), "service_namespace: stands where service_name must be");
     refused(&|batch| batch.columns.truncate(3), "has 3 columns");
     refused(
-        &|batch| batch.columns[0].1 = Column::Array(Arc::new(Int64Array::from(vec![1]))),
+        &|batch| batch.columns[0].1 = Arc::new(Column::Array(Arc::new(Int64Array::from(vec![1])))),
         "time: is a column of Int64",
     );
     refused(
