@@ -1,6 +1,6 @@
 //! What the signals have in common: attributes and values, resources, scopes.
 
-use super::wire::{Field, Read, Wire, is_utf8, refuse};
+use super::wire::{Field, Read, Wire, is_utf8, refuse, short_field};
 use super::{ROWS_MAX, VALUE_DEPTH_MAX};
 use crate::batch::build::{Dictionary, NO_KEY, Numbers, Part, SharedPart};
 use crate::batch::{Any, Attributes, Tag, Value};
@@ -39,6 +39,18 @@ impl Slot {
             tag => Value::long(tag, self.start, arena.len() - self.start),
         }
     }
+}
+
+/// Reads an `AnyValue` into its slot, where that is text at once.
+#[inline]
+pub(super) fn value_at_once(mut wire: Wire<'_>, arena: &mut Vec<u8>, slot: &mut Slot) -> Read<()> {
+    if let Some(text) = wire.next_text(1) {
+        slot.become_content(arena, Tag::Text, text);
+        if wire.rest().is_empty() {
+            return Ok(());
+        }
+    }
+    any_value(wire, arena, slot, 1)
 }
 
 /// Reads an `AnyValue` into its slot. The last field wins; a list that comes twice is continued, as protobuf merges.
@@ -208,18 +220,6 @@ fn plain_attribute(entry: &[u8], into: &mut Attributes) -> Option<()> {
     };
     into.push_numbered(key, value);
     Some(())
-}
-
-/// The content of a field that begins with this byte and is at most 16,383 bytes long, and what comes after it.
-#[inline]
-fn short_field(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    match *bytes {
-        [first, length, ref rest @ ..] if first == tag && length < 0x80 => rest.split_at_checked(usize::from(length)),
-        [first, low, high, ref rest @ ..] if first == tag && high < 0x80 => {
-            rest.split_at_checked(usize::from(low & 0x7f) | usize::from(high) << 7)
-        }
-        _ => None,
-    }
 }
 
 /// Reads a `KeyValue` in any form.
@@ -465,6 +465,13 @@ pub(super) trait Rows: Default {
     fn scope_rows(&mut self, mut wire: Wire<'_>, invalid_ids: &mut u64) -> Read<()> {
         let [_, _, _, _, message, items] = Self::NAMES;
         let mut state = ScopeState::default();
+        if let Some(scope) = wire.next_bytes(1) {
+            self.common().scope(Wire::new(scope), &mut state)?;
+        }
+        while let Some(item) = wire.next_bytes(2) {
+            self.item(Wire::new(item), invalid_ids)?;
+            within_rows(self.common().rows())?;
+        }
         while let Some(field) = wire.next(message)? {
             match field.number {
                 1 => {

@@ -1,6 +1,6 @@
 //! Log records.
 
-use super::common::{Common, Counts, Rows, Slot, Times, any_value, attribute, count_invalid, time_or_null};
+use super::common::{Common, Counts, Rows, Slot, Times, any_value, attribute, count_invalid, time_or_null, value_at_once};
 use super::wire::{Read, Wire};
 use crate::batch::build::{AttributesPart, Dictionary, Ids, Numbers, Part, ValuesPart};
 use arrow_array::types::Int32Type;
@@ -56,6 +56,18 @@ impl Rows for Logs {
         let (mut severity_text, mut event_name) = (&b""[..], &b""[..]);
         let (mut trace_id, mut span_id) = (&b""[..], &b""[..]);
         let mut body = Slot::at_end_of(&self.body.arena);
+        wire.next_fixed64(1).inspect(|&value| time = value);
+        wire.next_small(2).inspect(|&value| severity_number = i32::from(value));
+        wire.next_text(3).inspect(|&text| severity_text = text);
+        if let Some(value) = wire.next_bytes(5) {
+            value_at_once(Wire::new(value), &mut self.body.arena, &mut body)?;
+        }
+        while let Some(entry) = wire.next_bytes(6) {
+            attribute(Wire::new(entry), &mut self.attributes.values)?;
+        }
+        wire.next_bytes(9).inspect(|&id| trace_id = id);
+        wire.next_bytes(10).inspect(|&id| span_id = id);
+        wire.next_fixed64(11).inspect(|&value| observed = value);
         while let Some(field) = wire.next(RECORD)? {
             match field.number {
                 1 => time = wire.fixed64(field, "LogRecord.time_unix_nano")?,

@@ -249,6 +249,9 @@ impl Target<'_> {
             EXPONENTIAL => ("ExponentialHistogram", true),
             _ => ("Summary", false),
         };
+        while let Some(point) = wire.next_bytes(1) {
+            self.point(Wire::new(point), kind)?;
+        }
         while let Some(field) = wire.next(name)? {
             match field.number {
                 1 => self.point(wire.message(field, name)?, kind)?,
@@ -267,6 +270,15 @@ impl Target<'_> {
             EXPONENTIAL => ("ExponentialHistogramDataPoint", Point::exponential()),
             _ => ("SummaryDataPoint", Point { count: Some(0), sum: Some(0.0), ..Point::default() }),
         };
+        wire.next_fixed64(2).inspect(|&time| point.start = time);
+        wire.next_fixed64(3).inspect(|&time| point.time = time);
+        if matches!(kind, GAUGE | SUM) {
+            wire.next_fixed64(4).inspect(|&bits| point.number = Number::Double(f64::from_bits(bits)));
+            wire.next_fixed64(6).inspect(|&value| point.number = Number::Int(value.cast_signed()));
+            while let Some(entry) = wire.next_bytes(7) {
+                attribute(Wire::new(entry), &mut self.points.attributes.values)?;
+            }
+        }
         while let Some(field) = wire.next(name)? {
             match (field.number, kind) {
                 (2, _) => point.start = wire.fixed64(field, name)?,

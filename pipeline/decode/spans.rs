@@ -127,6 +127,17 @@ impl Rows for Spans {
 
     fn item(&mut self, mut wire: Wire<'_>, invalid_ids: &mut u64) -> Read<()> {
         let mut span = Span::default();
+        wire.next_bytes(1).inspect(|&id| span.trace_id = id);
+        wire.next_bytes(2).inspect(|&id| span.span_id = id);
+        wire.next_text(3).inspect(|&text| span.trace_state = text);
+        wire.next_bytes(4).inspect(|&id| span.parent_span_id = id);
+        wire.next_text(5).inspect(|&text| span.name = text);
+        wire.next_small(6).inspect(|&kind| span.kind = i32::from(kind));
+        wire.next_fixed64(7).inspect(|&time| span.start = time);
+        wire.next_fixed64(8).inspect(|&time| span.end = time);
+        while let Some(entry) = wire.next_bytes(9) {
+            attribute(Wire::new(entry), &mut self.attributes.values)?;
+        }
         while let Some(field) = wire.next(SPAN)? {
             match field.number {
                 1 => span.trace_id = wire.bytes(field, "Span.trace_id")?,
