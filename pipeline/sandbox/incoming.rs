@@ -150,23 +150,42 @@ pub(crate) fn text(text: wit::Text, rows: Option<usize>) -> Result<StringArray, 
     if i32::try_from(text.bytes.len()).is_err() {
         return Err(format!("`bytes` has {} bytes, and a column at most 2 GiB", text.bytes.len()));
     }
-    if let Some(row) = text.offsets.windows(2).position(|pair| pair[0] > pair[1]) {
-        let (start, end) = (text.offsets[row], text.offsets[row + 1]);
-        return Err(format!("`offsets` go back in row {row}: from {start} to {end}"));
-    }
     let last = text.offsets[count] as usize;
     if last > text.bytes.len() {
         return Err(format!("`offsets` end at {last}, and `bytes` has {}", text.bytes.len()));
     }
-    let content = simdutf8::compat::from_utf8(&text.bytes)
-        .map_err(|error| format!("`bytes` is not UTF-8 at byte {}", error.valid_up_to()))?;
-    if let Some(row) = text.offsets.iter().position(|&offset| !content.is_char_boundary(offset as usize)) {
-        return Err(format!("offset {} of row {row} is inside of a character", text.offsets[row]));
+    // Below `bytes.len()`, which an i32 holds, unless they go back.
+    let (mut offsets, mut before, mut ascending) = (Vec::with_capacity(count + 1), 0, true);
+    for &offset in &text.offsets {
+        ascending &= before <= offset;
+        before = offset;
+        offsets.push(offset as i32);
     }
-    let nulls = nulls(text.valid, count)?;
-    // No offset is above `bytes.len()`, which an i32 holds.
-    let offsets: ScalarBuffer<i32> = text.offsets.into_iter().map(|offset| offset as i32).collect();
-    StringArray::try_new(OffsetBuffer::new(offsets), Buffer::from_vec(text.bytes), nulls).map_err(|e| e.to_string())
+    if !ascending {
+        return Err(backwards(&text.offsets));
+    }
+    let (nulls, bytes) = (nulls(text.valid, count)?, Buffer::from_vec(text.bytes));
+    // Arrow checks that the bytes are UTF-8 and each offset between two characters; what it is that is wrong is said here.
+    StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), bytes.clone(), nulls)
+        .map_err(|error| not_text(&text.offsets, &bytes).unwrap_or_else(|| error.to_string()))
+}
+
+#[cold]
+fn backwards(offsets: &[u32]) -> String {
+    let row = offsets.windows(2).position(|pair| pair[0] > pair[1]).unwrap_or(0);
+    let (start, end) = (offsets[row], offsets[row + 1]);
+    format!("`offsets` go back in row {row}: from {start} to {end}")
+}
+
+/// Why bytes are not texts with these offsets.
+#[cold]
+fn not_text(offsets: &[u32], bytes: &[u8]) -> Option<String> {
+    let content = match simdutf8::compat::from_utf8(bytes) {
+        Ok(content) => content,
+        Err(error) => return Some(format!("`bytes` is not UTF-8 at byte {}", error.valid_up_to())),
+    };
+    let row = offsets.iter().position(|&offset| !content.is_char_boundary(offset as usize))?;
+    Some(format!("offset {} of row {row} is inside of a character", offsets[row]))
 }
 
 fn dictionary(column: wit::Dictionary, rows: usize) -> Result<DictionaryArray<Int32Type>, String> {
