@@ -211,13 +211,12 @@ impl Chain {
         // What was held before came before what is in this batch.
         out.append(&mut effects.released);
         outcome.emitted.extend(stage.emitted(effects));
-        if let Some(mut batch) = batch {
-            let rows = batch.rows();
-            if let Some(keep) = keep {
-                batch.keep(&keep);
-            }
-            // A batch that came without rows goes on.
-            out.extend((batch.rows() > 0 || rows == 0).then_some(batch));
+        let Some(mut batch) = batch else { return };
+        if let Some(keep) = &keep {
+            batch.keep(keep);
+        }
+        if keep.is_none() || batch.rows() > 0 {
+            out.push(batch);
         }
     }
 
