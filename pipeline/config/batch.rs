@@ -10,7 +10,11 @@ pub(super) static SECTION: Section = Section {
     path: "batch",
     header: "[batch]",
     keys: &[
-        Key::new("rows_max", "8192", "rows at which a batch is full"),
+        Key::new(
+            "rows_max",
+            "8192",
+            "rows at which a batch is full; one that requests overfill has less than twice as many",
+        ),
         Key::new("delay_max", "\"100ms\"", "after which a batch goes on although it is not full"),
         Key::new("workers", "0", "threads that decode, run plugins and write; 0 is as many as there are cores"),
     ],

@@ -52,10 +52,37 @@ impl Permit {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Holds so many bytes if it holds fewer. What was accepted is not refused any more: the budget may be exceeded by it, and
+    /// whoever comes next is refused.
+    pub fn grow(&mut self, bytes: usize) {
+        if let Some(more @ 1..) = bytes.checked_sub(self.bytes) {
+            self.budget.held.fetch_add(more, Relaxed);
+            self.bytes = bytes;
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.budget.held.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_beyond_the_budget_keeps_others_out_until_it_is_given_back() {
+        let budget = Budget::new(100);
+        let mut permit = budget.hold(40).unwrap();
+        permit.grow(30);
+        assert_eq!((permit.bytes(), budget.held()), (40, 40));
+        permit.grow(130);
+        assert_eq!((permit.bytes(), budget.held()), (130, 130));
+        assert_eq!(budget.hold(1).unwrap_err().kind(), crate::Kind::Overload);
+        drop(permit);
+        assert_eq!(budget.held(), 0);
     }
 }

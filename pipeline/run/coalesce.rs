@@ -68,7 +68,7 @@ impl Coalescer {
         &self,
         signal: Signal,
         body: &[u8],
-        permit: Permit,
+        mut permit: Permit,
         queue: &Queue,
         append: impl FnOnce(&Decoded) -> Result<T>,
     ) -> Result<(Decoded, Option<T>)> {
@@ -76,10 +76,13 @@ impl Coalescer {
         if self.closed.load(Relaxed) {
             return Err(Error::overload("weir is stopping; retry later"));
         }
+        let before = open.builder.bytes();
         let decoded = decode(body, &mut open.builder)?;
         if decoded.rows == 0 {
             return Ok((decoded, None));
         }
+        // Rows take more memory than the request did: many columns for few bytes, as with data points.
+        permit.grow(open.builder.bytes().saturating_sub(before));
         // An error here means that the log is lost, and with it the pipeline: no epoch will end any more.
         let appended = append(&decoded)?;
         open.permits.push(permit);
@@ -97,12 +100,15 @@ impl Coalescer {
         queue.push(self.pieces(batch), permits);
     }
 
+    /// As many batches as are full, of nearly the same size. A slice copies attributes: what is more than full by less than
+    /// another batch stays with it.
     fn pieces(&self, batch: Batch) -> Vec<Batch> {
-        let rows = batch.rows();
-        if rows <= self.rows_max {
+        let (rows, pieces) = (batch.rows(), batch.rows() / self.rows_max);
+        if pieces <= 1 {
             return vec![batch];
         }
-        (0..rows).step_by(self.rows_max).map(|at| batch.slice(at, self.rows_max.min(rows - at))).collect()
+        let start = |piece| piece * rows / pieces;
+        (0..pieces).map(|piece| batch.slice(start(piece), start(piece + 1) - start(piece))).collect()
     }
 
     /// How many rows gather.

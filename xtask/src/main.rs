@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod fuzz;
+mod instructions;
 mod modules;
 mod python;
 
@@ -21,6 +23,9 @@ cargo xtask TASK
   plugins           builds plugins/* for WebAssembly and puts each module, with the digest of its sources, beside them
   plugins --check   whether the modules in plugins/* still belong to their sources
   guests            builds tests/guests/* and plugins/* from source into target/guests, where they are stale
+  fuzz [SECONDS]    the decoder and prost on the same bytes, by libFuzzer on one core; 60 seconds unless it is said
+  instructions      instructions per row of decoding and of the boundary, by callgrind, against those that are noted;
+                    `--bless` notes them anew
   help              this text
 ";
 
@@ -34,6 +39,10 @@ fn main() -> ExitCode {
         ["plugins"] => modules::build_plugins(&repository),
         ["plugins", "--check"] => modules::check_plugins(&repository),
         ["guests"] => modules::build_guests(&repository).map(|_| ()),
+        ["instructions"] => instructions::check(&repository),
+        ["instructions", "--bless"] => instructions::bless(&repository),
+        ["fuzz"] => fuzz::decode(&repository, 60),
+        ["fuzz", seconds] if seconds.parse::<u64>().is_ok() => fuzz::decode(&repository, seconds.parse().unwrap_or(60)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

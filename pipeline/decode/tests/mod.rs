@@ -1,5 +1,6 @@
 //! The decoder against prost: what prost decodes, row by row, is what the batch holds, and what prost refuses is refused.
 
+mod agree;
 pub(crate) use super::json::tests::arbitrary;
 pub(crate) mod expected;
 mod refusals;
@@ -9,9 +10,7 @@ pub(crate) mod show;
 use super::{Builder, Decoded, decode};
 use crate::Signal;
 use crate::batch::Batch;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use agree::by_prost;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -63,15 +62,6 @@ proptest! {
         let bodies: Vec<_> = requests.iter().map(Message::encode_to_vec).collect();
         check(Signal::Metrics, &bodies)?;
     }
-}
-
-/// What prost makes of bytes: the rows, or nothing where it refuses them.
-fn by_prost(signal: Signal, body: &[u8]) -> Result<Vec<expected::Row>, prost::DecodeError> {
-    Ok(match signal {
-        Signal::Spans => expected::spans(&ExportTraceServiceRequest::decode(body)?),
-        Signal::Logs => expected::logs(&ExportLogsServiceRequest::decode(body)?),
-        Signal::Metrics => expected::metrics(&ExportMetricsServiceRequest::decode(body)?),
-    })
 }
 
 fn decoded(signal: Signal, body: &[u8]) -> crate::Result<(Decoded, Batch)> {
