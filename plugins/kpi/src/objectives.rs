@@ -203,3 +203,58 @@ fn of_hour(rules: &Rules, kept: &Kept) -> Hour {
         planned_bad: requests(planned_bad),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const HOUR: i64 = 360;
+
+    /// What is asked of the objective that all services have, from one slot to another.
+    fn ask<'a>(rules: &'a Rules, store: &'a Store, (first, until): (i64, i64)) -> Ask<'a> {
+        let objectives = rules.config.slo.objectives_of("production", "shop");
+        assert_eq!(objectives.len(), 1);
+        Ask { rules, store, id: 0, planned: &[], objectives, names: ("production", "shop"), first, until }
+    }
+
+    /// The rules as they stand at a slot before which nothing has happened.
+    fn record(ask: &Ask<'_>, at: i64) -> Record {
+        let history = History::new([], []);
+        let windows = ask.windows().expect("windows that can be followed");
+        let time = ask.rules.time_of(at);
+        let worked: Vec<_> = ask
+            .objectives
+            .iter()
+            .map(|one| slo::rows(&history, &ask.rules.config.slo, one, ask.names, time, time))
+            .collect();
+        let watch = Watch::begin(&history, &windows, time, ask.objectives.iter().copied().zip(&worked));
+        let tails = windows.iter().map(|_| Truth::default()).collect();
+        Record { followed: Some(Followed { watch, truth: Truth::default(), tails }), ..Record::default() }
+    }
+
+    #[test]
+    fn rules_are_not_followed_over_a_leap_of_event_time() {
+        let (rules, store) = (Rules::new(Config::default()).expect("defaults are right"), Store::default());
+        let at = 491_000 * HOUR;
+        let followed = |slots: i64| {
+            let ask = ask(&rules, &store, (at, at + slots));
+            let mut record = record(&ask, at);
+            assert!(record.followed.is_some());
+            ask.follow(&mut record).expect("slots").is_some()
+        };
+        assert!(followed(6), "a minute");
+        assert!(followed(7 * HOUR), "as many slots as are looked at when all is worked out");
+        assert!(!followed(7 * HOUR + 1));
+        // A window of slots for each would be more than fits the memory.
+        assert!(!followed(31 * 24 * HOUR));
+    }
+
+    #[test]
+    fn rules_are_followed_only_from_where_they_were_left() {
+        let (rules, store) = (Rules::new(Config::default()).expect("defaults are right"), Store::default());
+        let at = 491_000 * HOUR;
+        let ask = ask(&rules, &store, (at, at + 6));
+        assert!(ask.follow(&mut record(&ask, at - 6)).expect("slots").is_none());
+    }
+}
