@@ -131,6 +131,11 @@ impl Ask<'_> {
         if until - first > self.reach() {
             return Ok(None);
         }
+        // What leaves a window has to be there: of slots that are forgotten it would keep the requests for ever.
+        let oldest = first - windows.last().copied().unwrap_or(0);
+        if store.totals.cut.is_some_and(|cut| oldest < cut) {
+            return Ok(None);
+        }
         let stands = |followed: &Followed| followed.watch.stands_at(rules.time_of(first), &windows, &self.objectives);
         let Some(mut followed) = record.followed.take().filter(stands) else { return Ok(None) };
         let hour = slo::HOUR_NS / rules.slot_ns();
@@ -230,7 +235,9 @@ mod tests {
             .collect();
         let watch = Watch::begin(&history, &windows, time, ask.objectives.iter().copied().zip(&worked));
         let tails = windows.iter().map(|_| Truth::default()).collect();
-        Record { followed: Some(Followed { watch, truth: Truth::default(), tails }), ..Record::default() }
+        let mut record = Record::default();
+        record.followed = Some(Followed { watch, truth: Truth::default(), tails });
+        record
     }
 
     #[test]
@@ -248,6 +255,21 @@ mod tests {
         assert!(!followed(7 * HOUR + 1));
         // A window of slots for each would be more than fits the memory.
         assert!(!followed(31 * 24 * HOUR));
+    }
+
+    #[test]
+    fn rules_are_not_followed_where_slots_that_leave_a_window_are_forgotten() {
+        let (rules, mut store) = (Rules::new(Config::default()).expect("defaults are right"), Store::default());
+        let at = 491_000 * HOUR;
+        for (cut, followed) in [(at - 6 * HOUR, true), (at - 6 * HOUR + 1, false)] {
+            store.totals.cut = Some(cut);
+            let ask = ask(&rules, &store, (at, at + 6));
+            assert_eq!(
+                ask.follow(&mut record(&ask, at)).expect("slots").is_some(),
+                followed,
+                "the longest is six hours"
+            );
+        }
     }
 
     #[test]
