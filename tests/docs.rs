@@ -152,6 +152,35 @@ fn every_benchmark_and_example_that_is_named_exists() {
 }
 
 #[test]
+fn every_test_of_a_rule_of_the_kpis_exists() {
+    let mut sources = String::new();
+    let mut folders = vec![root().join("plugins/kpi/src"), root().join("tests/python")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of tests") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "py") {
+                sources += &read(&path);
+            }
+        }
+    }
+    let page = read("docs/testing.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("The rules of the KPIs")).expect("a section");
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 30, "{} rules", rows.len());
+    for row in rows {
+        let tests = row.trim_matches('|').split_once('|').map_or("", |(_, tests)| tests);
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test: {row}");
+        for name in names {
+            let exists = sources.contains(&format!("fn {name}(")) || sources.contains(&format!("def {name}("));
+            assert!(exists, "docs/testing.md names the test {name}, and there is none");
+        }
+    }
+}
+
+#[test]
 fn the_two_first_pages_stay_short() {
     for (page, most) in [("README.md", 150), ("ARCHITECTURE.md", 300)] {
         let lines = read(page).lines().count();

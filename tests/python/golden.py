@@ -1,8 +1,12 @@
 """A day of one service of which every number is known, as spans, as metrics, and as the events of its maintenance.
 
 Ten requests a second. All fail 10:00–10:20, 10:22–10:23 and 14:00:00–14:00:30; a fifth fails 16:00–16:10; nothing comes
-18:00–18:10; an outage 20:10–20:20 lies within planned maintenance, 20:00–20:30.
+18:00–18:10; an outage 20:10–20:20 lies within planned maintenance, 20:00–20:30. In the morning four in five fail of 503 and
+the others of a timeout, in the afternoon as many of a timeout as of 500, in the maintenance of a refused connection; of the
+outage at 14:00 nobody says.
 """
+
+from collections import Counter
 
 import numpy as np
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -45,6 +49,19 @@ def failing():
     return bad
 
 
+TIMEOUT, REFUSED = "tmo", "ref"
+
+
+def failed_of(second, rank):
+    """What the request fails of that is the `rank`th of those that fail in a slot; nothing where nobody says."""
+    hour = second // 3600
+    if hour == 10:
+        return "503" if rank % 5 < 4 else TIMEOUT
+    if hour == 16:
+        return TIMEOUT if rank % 2 else "500"
+    return REFUSED if hour == 20 else ""
+
+
 # A span in protobuf, of which all have the same length, so that a day of them is one array.
 SPAN = np.dtype(
     [
@@ -55,6 +72,10 @@ SPAN = np.dtype(
         ("span_id_tag", "V2"),
         ("span_id", ">u8"),
         ("name_and_kind", "V5"),
+        ("attribute_tag", "V4"),
+        ("attribute", "S10"),
+        ("attribute_value_tag", "V4"),
+        ("attribute_value", "S3"),
         ("start_tag", "S1"),
         ("start", "<u8"),
         ("end_tag", "S1"),
@@ -72,9 +93,11 @@ FAST_NS, SLOW_NS = 5_000_000, 600_000_000
 def spans(from_s=0, to_s=DAY_S, slow=None):
     """The requests of a part of the day, evenly spaced within their slots, as an array of encoded spans.
 
-    `slow` says how many of a hundred requests take 600 ms in each slot of the day; the others take 5 ms.
+    `slow` says how many of a hundred requests take 600 ms in each slot of the day, of which none fails; the others take 5 ms.
     """
     bad = failing()[from_s // SLOT_S : to_s // SLOT_S]
+    if slow is not None:
+        bad = np.zeros_like(bad)
     slots = np.flatnonzero(bad >= 0)
     number = np.tile(np.arange(PER_SLOT), len(slots))
     slot = np.repeat(slots, PER_SLOT)
@@ -94,7 +117,16 @@ def spans(from_s=0, to_s=DAY_S, slow=None):
     day["end"] = start + np.where(is_slow, SLOW_NS, FAST_NS)
     day["status_tag"] = np.void(b"\x7a\x02\x18")
     # The failures are spread over the slot, not at its start.
-    day["status"] = np.where((number * 37) % PER_SLOT < bad[slot], ERROR, OK)
+    rank = (number * 37) % PER_SLOT
+    fails = rank < bad[slot]
+    day["status"] = np.where(fails, ERROR, OK)
+    # Every span has an attribute of the same length: what it failed of, or its route.
+    day["attribute_tag"] = np.void(b"\x4a\x13\x0a\x0a")
+    day["attribute"], day["attribute_value"] = b"http.route", b"/me"
+    day["attribute_value_tag"] = np.void(b"\x12\x05\x0a\x03")
+    for of in np.flatnonzero(fails):
+        if error := failed_of(from_s + slot[of] * SLOT_S, rank[of]):
+            day["attribute"][of], day["attribute_value"][of] = b"error.type", error.encode()
     return day
 
 
@@ -118,11 +150,13 @@ def span_request(some):
 
 
 def points(from_s=0, to_s=DAY_S):
-    """The requests of a part of the day as data points: seconds since midnight, whether they failed, how many."""
+    """The requests of a part of the day as data points: seconds since midnight, whether they failed, how many, of what."""
     bad = failing()
     slots = [slot for slot in range(from_s // SLOT_S, to_s // SLOT_S) if bad[slot] >= 0]
-    every = [(slot * SLOT_S, False, int(PER_SLOT - bad[slot])) for slot in slots]
-    every += [(slot * SLOT_S, True, int(bad[slot])) for slot in slots]
+    every = [(slot * SLOT_S, False, int(PER_SLOT - bad[slot]), "") for slot in slots]
+    for slot in slots:
+        types = Counter(failed_of(slot * SLOT_S, rank) for rank in range(bad[slot]))
+        every += [(slot * SLOT_S, True, count, error) for error, count in types.items()]
     return sorted(point for point in every if point[2])
 
 
@@ -133,8 +167,8 @@ def point_request(some):
     group.resource.attributes.extend(attributes(SERVICE))
     metric = group.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
     metric.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_DELTA
-    codes = {failed: attributes({"http.response.status_code": 503 if failed else 200}) for failed in (False, True)}
-    for second, failed, count in some:
+    for second, failed, count, error in some:
+        about = {"http.response.status_code": 503 if failed else 200}
         start = MIDNIGHT_NS + second * SECOND_NS
         metric.histogram.data_points.add(
             start_time_unix_nano=start,
@@ -143,7 +177,7 @@ def point_request(some):
             sum=count * 0.005,
             explicit_bounds=[1.0],
             bucket_counts=[count, 0],
-            attributes=codes[failed],
+            attributes=attributes(about | ({"error.type": error} if error else {})),
         )
     return request.SerializeToString()
 

@@ -1,5 +1,5 @@
-"""What docs/analysts.md shows: each query gives the same answer in DuckDB and in DataFusion, and over two months whose
-KPIs are worked out by hand it gives those; the blocks of Python run."""
+"""What docs/analysts.md shows: each query gives the same answer in DuckDB, in DataFusion and in Spark, and over two months
+whose KPIs are worked out by hand it gives those; the blocks of Python run. Spark is asked where it is: see in_spark.py."""
 
 import contextlib
 import io
@@ -14,6 +14,7 @@ import pytest
 from datafusion import SessionContext
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+import in_spark
 from running import PROGRAM, Weir, clean_environment
 from sending import attributes, post, send
 from sending import event as event_of
@@ -25,6 +26,7 @@ NINE = {
     for number, query in re.findall(r"^### (\d)\. .*?^```sql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 }
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SPARK = [code for code in SNIPPETS if "spark" in code]
 
 SECOND_NS = 1_000_000_000
 PLUGINS = """
@@ -95,13 +97,14 @@ def an_hour(start, failing_minutes):
     durations = of_shop.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
     durations.histogram.aggregation_temporality = 1
     memory = of_host.scope_metrics.add().metrics.add(name="system.memory.utilization", unit="1")
+    failed = {"http.response.status_code": 503, "error.type": "503"}
     for slot in range(360):
         from_ns = start + slot * 10 * SECOND_NS
         durations.histogram.data_points.add(
             start_time_unix_nano=from_ns,
             time_unix_nano=from_ns + 10 * SECOND_NS,
             count=100,
-            attributes=attributes({"http.response.status_code": 503 if slot < failing_minutes * 6 else 200}),
+            attributes=attributes(failed if slot < failing_minutes * 6 else {"http.response.status_code": 200}),
         )
     for minute in range(60):
         memory.gauge.data_points.add(
@@ -210,7 +213,7 @@ ANSWERS = {
         (MONTHS[3], "shop", 0.5, 0.04),
     ],
     4: [("pay", 1.0, 1), ("shop", 0.5, 2)],
-    5: [("pool", "shop", 2, 1)],
+    5: [("pool", "shop", "503", 2, 1)],
     6: [("db", "system.memory", pytest.approx(0.7, abs=0.01), 0.9, 1.0)],
     7: [(MONTHS[2], 0.25, 200.0, None), (MONTHS[3], 0.5, 400.0, 0.25)],
     8: [(0.5, 4)],
@@ -246,3 +249,33 @@ def test_what_pandas_and_polars_print_is_what_a_query_says(two_months, monkeypat
     assert re.search(r"shop\s+45\.0\s+45\.0\s+2", out.getvalue()), out.getvalue()
     # 75 minutes up and 45 down.
     assert re.search(r"shop\s+┆ 4500\.0 ┆ 2700\.0 ┆ 0\.625", out.getvalue()), out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def spark():
+    """How to ask Spark; skips the tests where it is not."""
+    if missing := in_spark.missing():
+        pytest.skip(missing)
+    return in_spark.ask
+
+
+def test_spark_answers_every_query_of_the_page_as_duckdb_does(spark, demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    printed, answers = spark(demo, SPARK, BLOCKS)
+    assert re.search(r"\|\s*checkout\|\s*25.5\|", printed), "the first block shows a mean of each service"
+    assert re.search(r"\|2026-03-0[34] \d\d:\d\d:\d\d", printed), f"the second one shows times of spans: {printed}"
+    for query, (names, rows) in zip(BLOCKS, answers, strict=True):
+        known, expected = duck(query)
+        assert names == known and rows, query
+        assert rows == [near(row) for row in expected], query
+
+
+def test_spark_gives_the_answers_worked_out_by_hand(spark, two_months):
+    _, answers = spark(two_months, SPARK[:1], [NINE[number] for number in ANSWERS])
+    for number, (_, rows) in zip(ANSWERS, answers, strict=True):
+        assert [row for row in rows if "clock" not in row] == [near(row) for row in ANSWERS[number]], number
+
+
+def near(row):
+    """Spark's quotients of decimals have five digits behind the point."""
+    return tuple(pytest.approx(value, rel=1e-5) if isinstance(value, float) else value for value in row)

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -139,15 +140,18 @@ def check_incidents(tables):
         seconds = (ns - MIDNIGHT_NS) // SECOND_NS
         return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
+    stages = ("started", "detected", "mitigated")
     found = sorted(
-        (clock(row["started_at"]), clock(row["detected_at"]), clock(row["mitigated_at"]), row["planned"], row["kind"])
+        (*(clock(row[f"{stage}_at"]) for stage in stages), row["planned"], row["kind"], row["error_type"])
         for row in tables["incidents"]
     )
+    # Of types of which as many requests failed the first in the alphabet.
     assert found == [
-        ("10:00:00", "10:01:00", "10:23:00", False, "down"),
-        ("16:00:00", "16:05:00", "16:10:00", False, "degraded"),
-        ("20:10:00", "20:11:00", "20:20:00", True, "down"),
+        ("10:00:00", "10:01:00", "10:23:00", False, "down", "503"),
+        ("16:00:00", "16:05:00", "16:10:00", False, "degraded", "500"),
+        ("20:10:00", "20:11:00", "20:20:00", True, "down", golden.REFUSED),
     ]
+    assert len({row["fingerprint"] for row in tables["incidents"]}) == 3
     ten = next(row for row in tables["slo"] if row["window_start"] == MIDNIGHT_NS + at(10) * SECOND_NS)
     assert (clock(ten["page_fired_at"]), clock(ten["page_cleared_at"])) == ("10:01:00", "10:28:00")
 
@@ -182,6 +186,10 @@ def test_the_encoded_spans_are_what_the_protocol_says():
     spans = request.resource_spans[0].scope_spans[0].spans
     assert len(spans) == 100 and len({(span.trace_id, span.span_id) for span in spans}) == 100
     assert all(span.kind == 2 and span.end_time_unix_nano - span.start_time_unix_nano == 5_000_000 for span in spans)
+    failed = [span for span in spans if span.status.code == golden.ERROR]
+    types = Counter(span.attributes[0].value.string_value for span in failed if span.attributes[0].key == "error.type")
+    assert types == {"500": 10, golden.TIMEOUT: 10}
+    assert {span.attributes[0].key for span in spans if span not in failed} == {"http.route"}
     assert spans[0].start_time_unix_nano == MIDNIGHT_NS + at(16) * SECOND_NS
     assert sorted(span.status.code for span in spans) == [1] * 80 + [2] * 20
 
@@ -282,8 +290,6 @@ def slow_requests(kinds):
     slow, timed = slow_day(), []
     if "spans" in kinds:
         day = golden.spans(SLOW_FROM, SLOW_TO, slow)
-        # They do not fail at the time at which the golden day's do.
-        day["status"] = golden.OK
         for first in range(0, len(day), 4000):
             some = day[first : first + 4000]
             timed.append(((int(some["end"][-1]) - MIDNIGHT_NS) / SECOND_NS, "spans", golden.span_request(some)))

@@ -4,7 +4,7 @@ WEIR_KPI_SEEDS=20 tries as many days; WEIR_SEED is the first one."""
 
 import os
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -19,6 +19,13 @@ from test_kpi import PLUGIN, SEED
 
 SEEDS = range(SEED, SEED + int(os.environ.get("WEIR_KPI_SEEDS", "3")))
 SERVICES = ["cart", "pay", "shop"]
+
+
+def failed_of(dice, bad, mood):
+    """What the failed requests of a slot failed of: of some nobody says."""
+    types = Counter(dice.choices(*mood, k=bad))
+    types.pop("", None)
+    return types
 
 
 def random_day(dice):
@@ -54,6 +61,11 @@ def random_day(dice):
     if dice.random() < 0.7:
         start = dice.randrange(180, len(slots) - 540) * SLOT_S
         maintenance.append((start, start + dice.randrange(6, 360) * SLOT_S))
+    moods = [(["500", "503", "timeout", ""], weights) for weights in ((1, 0, 0, 0), (0, 4, 1, 1), (1, 1, 1, 1), (0, 0, 0, 1))]
+    mood = moods[0]
+    for number, slot in enumerate(slots):
+        mood = dice.choice(moods) if dice.random() < 0.01 else mood
+        slots[number] = slot and (*slot, failed_of(dice, slot[1], mood))
     return slots, maintenance
 
 
@@ -67,13 +79,14 @@ def point_request(service, points):
     group.resource.attributes.extend(attributes(resource(service)))
     metric = group.scope_metrics.add().metrics.add(name="http.server.request.duration", unit="s")
     metric.histogram.aggregation_temporality = 1
-    for slot, code, count in points:
+    for slot, code, error, count in points:
+        about = {"http.response.status_code": code} | ({"error.type": error} if error else {})
         start = MIDNIGHT_NS + slot * SLOT_S * SECOND_NS
         metric.histogram.data_points.add(
             start_time_unix_nano=start,
             time_unix_nano=start + SLOT_S * SECOND_NS,
             count=count,
-            attributes=attributes({"http.response.status_code": code}),
+            attributes=attributes(about),
         )
     return request.SerializeToString()
 
@@ -83,8 +96,10 @@ def requests_of(dice, days):
     requests = []
     for service, (slots, maintenance) in days.items():
         known = [(number, slot) for number, slot in enumerate(slots) if slot]
-        points = [(number, 200, valid - bad) for number, (valid, bad) in known if valid > bad]
-        points += [(number, 503, bad) for number, (_, bad) in known if bad]
+        points = [(number, 200, None, valid - bad) for number, (valid, bad, _) in known if valid > bad]
+        for number, (_, bad, types) in known:
+            points += [(number, 503, error, count) for error, count in types.items()]
+            points += [(number, 503, None, bad - types.total())] if bad > types.total() else []
         points += dice.sample(points, len(points) // 10)
         dice.shuffle(points)
         for first in range(0, len(points), 500):
@@ -101,11 +116,13 @@ def requests_of(dice, days):
 
 
 def test_the_second_implementation_says_of_the_known_day_what_is_known():
-    slots = [(100, int(bad)) if bad >= 0 else None for bad in golden.failing()]
+    types = [Counter(golden.failed_of(slot * SLOT_S, rank) for rank in range(bad)) for slot, bad in enumerate(golden.failing())]
+    slots = [(100, int(bad), of) if bad >= 0 else None for bad, of in zip(golden.failing(), types, strict=True)]
     day, incidents = kpi_reference.kpis(slots, [(golden.at(20), golden.at(20, 30))])
     stated = {"ast_s": 84_600, "up_s": 82_710, "down_s": 1_290, "unknown_s": 600, "bad": 14_100, "mtbf_s": 41_355}
     assert {key: day[key] for key in stated} == stated
     assert (day["incidents"], day["ttd_sum_s"], day["ttr_sum_s"], len(incidents)) == (2, 360, 1_980, 3)
+    assert [incident[6] for incident in incidents] == ["503", "500", golden.REFUSED]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -124,11 +141,18 @@ def test_a_random_day_is_as_the_second_implementation_says(seed, tmp_path):
     finally:
         weir.kill()
     found = {row["service_name"]: row for row in rows(weir.data, "kpi_daily") if row["window_start"] == MIDNIGHT_NS}
-    incidents = defaultdict(list)
-    for row in rows(weir.data, "incidents"):
+    incidents, fingerprints = defaultdict(list), defaultdict(set)
+    stored = rows(weir.data, "incidents")
+    starts = {row["incident_id"]: (row["started_at"] - MIDNIGHT_NS) // SECOND_NS for row in stored}
+    for row in stored:
         clocks = [(row[clock] - MIDNIGHT_NS) // SECOND_NS for clock in ("started_at", "detected_at", "mitigated_at")]
-        incidents[row["service_name"]].append((*clocks, row["kind"], row["flaps"], row["planned"]))
+        about = (row["kind"], row["flaps"], row["planned"], row["error_type"], starts.get(row["recurrence_of"]))
+        incidents[row["service_name"]].append((*clocks, *about))
+        fingerprints[row["service_name"], row["kind"], row["error_type"]].add(row["fingerprint"])
+    # One for each that is alike, and none for two that are not.
+    assert all(len(alike) == 1 for alike in fingerprints.values())
+    assert len(set().union(*fingerprints.values())) == len(fingerprints)
     for service, day in days.items():
         expected, told = kpi_reference.kpis(*day)
-        assert sorted(incidents[service]) == told, service
+        assert sorted(incidents[service], key=lambda one: one[0]) == told, service
         assert {key: found[service][key] for key in expected} == pytest.approx(expected), service

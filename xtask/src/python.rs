@@ -27,7 +27,8 @@ pub(crate) fn test(repository: &Repository, modules: &Path) -> Result<(), String
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let program = root.join(target).join("debug/weir");
     let mut pytest = Command::new(python);
-    pytest.args(["-m", "pytest", "-q", "tests/python"]).current_dir(root);
+    // With the reasons of those that are skipped.
+    pytest.args(["-m", "pytest", "-q", "-rs", "tests/python"]).current_dir(root);
     run(pytest.env(MODULES_VARIABLE, modules).env("WEIR_PROGRAM", program))
 }
 

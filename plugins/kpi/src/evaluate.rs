@@ -1,6 +1,7 @@
 //! The evaluation of a service: from its slots to states, sums and incidents. Pure: equal facts give equal results.
 
 use crate::config::{Rules, Window};
+use crate::failures::Types;
 use crate::history::{Checkpoint, History, Hour};
 use crate::intervals::{Interval, State};
 use crate::slots::{Counts, Source, Timeline};
@@ -16,6 +17,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) always_on: bool,
     /// Whether so many services are silent at a slot that the pipeline has a gap.
     pub(crate) pipeline_gap: &'a dyn Fn(i64) -> bool,
+    /// What requests failed of in a slot, by a source.
+    pub(crate) failures: &'a dyn Fn(i64, Source) -> weir_sdk::Result<Types>,
 }
 
 impl Facts<'_> {
@@ -26,10 +29,16 @@ impl Facts<'_> {
 }
 
 /// Evaluates from the checkpoint, at which the history was cut, up to the slot `until`.
-pub(crate) fn evaluate(rules: &Rules, facts: &Facts<'_>, from: Checkpoint, until: i64, history: &mut History) {
+pub(crate) fn evaluate(
+    rules: &Rules,
+    facts: &Facts<'_>,
+    from: Checkpoint,
+    until: i64,
+    history: &mut History,
+) -> weir_sdk::Result {
     let slot = from.slot;
     let mut walk = Walk { rules, facts, at: from, history, counted: slot };
-    walk.run(until);
+    walk.run(until)
 }
 
 struct Walk<'a> {
@@ -41,14 +50,14 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn run(&mut self, until: i64) {
+    fn run(&mut self, until: i64) -> weir_sdk::Result {
         let mut slot = self.at.slot;
         while slot < until {
             self.checkpoint(slot);
             let source = self.source(slot);
             if is_seen(self.facts.slots.at(slot), source) {
                 self.at.seen(slot, self.rules.stale_max);
-                self.judge(slot, source);
+                self.judge(slot, source)?;
                 slot += 1;
                 continue;
             }
@@ -60,10 +69,11 @@ impl Walk<'_> {
             while end < until && !is_seen(self.facts.slots.at(end), self.source(end)) {
                 end += 1;
             }
-            self.gap(last + 1, slot, end, source);
+            self.gap(last + 1, slot, end, source)?;
             slot = end;
         }
         self.finish(until);
+        Ok(())
     }
 
     fn source(&mut self, slot: i64) -> Source {
@@ -71,12 +81,11 @@ impl Walk<'_> {
     }
 
     /// Slots without data up to `end`, of a silence that began at `start` and was looked at up to `slot`.
-    fn gap(&mut self, start: i64, slot: i64, end: i64, source: Source) {
+    fn gap(&mut self, start: i64, slot: i64, end: i64, source: Source) -> weir_sdk::Result {
         let (rules, interval) = (self.rules, self.at.interval());
         let stale = (rules.config.stale_intervals * interval).clamp(rules.stale_min, rules.stale_max);
         if end - start < stale {
-            (slot..end).for_each(|slot| self.judge(slot, source));
-            return;
+            return (slot..end).try_for_each(|slot| self.judge(slot, source));
         }
         match self.history.silences.last_mut() {
             Some((from, to)) if *from == start => *to = end,
@@ -95,17 +104,24 @@ impl Walk<'_> {
                 false => self.record(slot, State::Down, Basis::Silence, Counts::default()),
             }
         }
+        Ok(())
     }
 
     /// A slot of a service that is not silent.
-    fn judge(&mut self, slot: i64, source: Source) {
+    fn judge(&mut self, slot: i64, source: Source) -> weir_sdk::Result {
         let (verdict, basis) = verdict(self.rules, self.facts.slots, slot, source);
         if let Some(ended) = self.at.machine.push(self.rules, slot, verdict) {
             self.history.ended.push(ended);
             self.at.ended += 1;
         }
         let counts = *self.facts.slots.at(slot).of(source);
+        // Not the stray failures among requests that are slow, or where only a probe fails.
+        let failing = counts.bad > 0 && counts.bad as f64 >= self.rules.config.degraded_ratio * counts.valid as f64;
+        if failing && matches!(verdict, Verdict::Degraded | Verdict::Bad) {
+            self.at.machine.failed(&(self.facts.failures)(slot, source)?);
+        }
         self.record(slot, State::of(verdict), if verdict == Verdict::NoData { Basis::None } else { basis }, counts);
+        Ok(())
     }
 
     fn record(&mut self, slot: i64, state: State, basis: Basis, counts: Counts) {
@@ -178,6 +194,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) maintenance: &'a [(i64, i64)],
     pub(crate) always_on: bool,
     pub(crate) pipeline_gap: &'a dyn Fn(i64) -> bool,
+    pub(crate) failures: &'a dyn Fn(i64, Source) -> weir_sdk::Result<Types>,
 }
 
 /// Evaluates a service from the first slot that has changed, or from where an evaluation can begin before it; tells
@@ -191,9 +208,9 @@ pub(crate) fn evaluate_again(
     let checkpoint = history.rewind(rules, ask.from);
     let first = checkpoint.slot;
     let slots = load(first - rules.window, ask.until)?;
-    let Ask { maintenance, always_on, pipeline_gap, .. } = *ask;
-    let facts = Facts { slots: &slots, maintenance, always_on, pipeline_gap };
-    evaluate(rules, &facts, checkpoint, ask.until, history);
+    let Ask { maintenance, always_on, pipeline_gap, failures, .. } = *ask;
+    let facts = Facts { slots: &slots, maintenance, always_on, pipeline_gap, failures };
+    evaluate(rules, &facts, checkpoint, ask.until, history)?;
     Ok(first)
 }
 

@@ -21,7 +21,10 @@ pub(crate) struct Incident {
     pub(crate) clocks: Clocks,
     pub(crate) durations: Durations,
     pub(crate) source: Option<&'static str>,
-    pub(crate) fingerprint: String,
+    /// What most of the failed requests that made it failed of.
+    pub(crate) error_type: Option<String>,
+    /// As told, until one is made where none was.
+    pub(crate) fingerprint: Option<String>,
     pub(crate) recurrence_of: Option<String>,
     pub(crate) cause_change_id: Option<String>,
     pub(crate) flaps: u32,
@@ -81,7 +84,8 @@ impl Incident {
             ttr_s: self.durations.ttr_s,
             detection_source: self.source.map(str::to_owned),
             onset_estimated: self.clocks.onset_estimated,
-            fingerprint: self.fingerprint.clone(),
+            error_type: self.error_type.clone(),
+            fingerprint: self.fingerprint.clone().unwrap_or_default(),
             recurrence_of: self.recurrence_of.clone(),
             cause_change_id: self.cause_change_id.clone(),
             root_service: self.root_service.clone(),
@@ -105,17 +109,22 @@ pub(crate) fn incidents(
     let derived = continued(rules, derived);
     let mut found: Vec<Incident> =
         derived.iter().map(|derived| of_signals(rules, service, derived, maintenance)).collect();
-    let mut told: Vec<Incident> = explicit.into_iter().map(|explicit| of_events(service, explicit)).collect();
+    let mut told: Vec<Incident> = explicit.into_iter().map(of_events).collect();
     told.sort_by(|one, other| (one.first, &one.id).cmp(&(other.first, &other.id)));
     for told in &mut told {
         // The nearest of those that are near enough, each once.
         let near = found.iter().enumerate().filter_map(|(index, found)| Some((distance(told, found)?, index)));
         let near = near.filter(|(distance, _)| *distance <= rules.config.merge_s * 1_000_000_000);
         if let Some((_, index)) = near.min() {
-            merge(told, found.remove(index), service, settings);
+            merge(told, found.remove(index), settings);
         }
     }
     found.append(&mut told);
+    for incident in &mut found {
+        let Incident { kind, error_type, .. } = &*incident;
+        let made = made_fingerprint(service, kind.as_deref().unwrap_or(DECLARED), error_type.as_deref());
+        incident.fingerprint.get_or_insert(made);
+    }
     found.sort_by(|one, other| (one.first, &one.id).cmp(&(other.first, &other.id)));
     recur(&mut found, settings);
     found
@@ -130,6 +139,7 @@ fn continued(rules: &Rules, derived: &[Derived]) -> Vec<Derived> {
             Some(last) if last.kind == next.kind && last.mitigated.is_some_and(|end| next.started - end < within) => {
                 last.mitigated = next.mitigated;
                 last.flaps += next.flaps + 1;
+                last.failures.merge(&next.failures);
             }
             _ => all.push(next.clone()),
         }
@@ -154,17 +164,17 @@ fn of_signals(rules: &Rules, service: &ServiceKey, derived: &Derived, maintenanc
     let late = planned.is_some_and(|planned| planned.after_the_fact);
     let config = &rules.config;
     let severity = if derived.kind == Kind::Degraded { &config.severity_degraded } else { &config.severity_down };
-    let kind = derived.kind.name();
     Incident {
         id: format!("sig-{:016x}", hash(service, &[&started.to_string()])),
         severity: Some(severity.clone()),
-        kind: Some(kind.to_owned()),
+        kind: Some(derived.kind.name().to_owned()),
         status,
         planned: planned.is_some(),
         durations: clocks.durations(status, &config.lifecycle),
         clocks,
         source: Some("signals"),
-        fingerprint: made_fingerprint(service, kind),
+        error_type: derived.failures.most().map(str::to_owned),
+        fingerprint: None,
         recurrence_of: None,
         cause_change_id: None,
         flaps: derived.flaps,
@@ -175,20 +185,19 @@ fn of_signals(rules: &Rules, service: &ServiceKey, derived: &Derived, maintenanc
     }
 }
 
-fn of_events(service: &ServiceKey, explicit: ExplicitIncident) -> Incident {
+fn of_events(explicit: ExplicitIncident) -> Incident {
     let clocks = explicit.clocks;
-    let kind = explicit.kind.unwrap_or_else(|| DECLARED.to_owned());
-    let fingerprint = explicit.fingerprint.unwrap_or_else(|| made_fingerprint(service, &kind));
     Incident {
         id: explicit.incident_id,
         severity: explicit.severity.map(|severity| severity.as_str().to_owned()),
-        kind: Some(kind),
+        kind: Some(explicit.kind.unwrap_or_else(|| DECLARED.to_owned())),
         status: explicit.status,
         planned: explicit.planned,
         clocks,
         durations: explicit.durations,
         source: clocks.detected.map(|_| "event"),
-        fingerprint,
+        error_type: None,
+        fingerprint: explicit.fingerprint,
         recurrence_of: explicit.recurrence_of,
         cause_change_id: explicit.cause_change_id,
         flaps: explicit.flaps,
@@ -199,9 +208,10 @@ fn of_events(service: &ServiceKey, explicit: ExplicitIncident) -> Incident {
     }
 }
 
-/// The fingerprint of incidents of which none was told.
-fn made_fingerprint(service: &ServiceKey, kind: &str) -> String {
-    format!("{:016x}", hash(service, &[kind]))
+/// The fingerprint of incidents of which none was told: what matches is service, environment, symptom and error type.
+fn made_fingerprint(service: &ServiceKey, kind: &str, error_type: Option<&str>) -> String {
+    let symptom: Vec<&str> = std::iter::once(kind).chain(error_type).collect();
+    format!("{:016x}", hash(service, &symptom))
 }
 
 fn hash(service: &ServiceKey, more: &[&str]) -> u64 {
@@ -222,7 +232,7 @@ fn distance(told: &Incident, found: &Incident) -> Option<i64> {
 }
 
 /// Makes one of what was told and what was found. What people say of begin and end goes before what was measured.
-fn merge(told: &mut Incident, found: Incident, service: &ServiceKey, settings: &Settings) {
+fn merge(told: &mut Incident, found: Incident, settings: &Settings) {
     let estimated = told.clocks.onset_estimated || told.clocks.started.is_none();
     if estimated && found.clocks.started.is_some() {
         (told.clocks.started, told.clocks.onset_estimated) = (found.clocks.started, false);
@@ -237,12 +247,9 @@ fn merge(told: &mut Incident, found: Incident, service: &ServiceKey, settings: &
     }
     told.severity = told.severity.take().or(found.severity);
     if told.kind.as_deref() == Some(DECLARED) {
-        // One that was told stays.
-        if told.fingerprint == made_fingerprint(service, DECLARED) {
-            told.fingerprint = found.fingerprint;
-        }
         told.kind = found.kind;
     }
+    told.error_type = found.error_type;
     told.planned |= found.planned;
     told.flaps = told.flaps.max(found.flaps);
     told.durations = told.clocks.durations(told.status, settings);

@@ -7,6 +7,7 @@
 mod codec;
 mod config;
 mod evaluate;
+mod failures;
 mod history;
 mod ids;
 mod incidents;

@@ -6,6 +6,7 @@
 
 use crate::codec::{In, Out};
 use crate::config::Rules;
+use crate::failures::Types;
 use crate::verdict::Verdict;
 
 /// What an incident is.
@@ -43,20 +44,40 @@ pub(crate) struct Derived {
     pub(crate) mitigated: Option<i64>,
     /// How often it came back before it was over.
     pub(crate) flaps: u32,
+    /// What the requests failed of that made it one.
+    pub(crate) failures: Types,
 }
+
+/// Beside the kind: failures follow.
+const FAILURES: u64 = 4;
 
 impl Derived {
     pub(crate) fn write(&self, out: &mut Out) {
-        out.u(self.kind as u64).i(self.started).i(self.detected - self.started);
+        let failures = if self.failures.is_empty() { 0 } else { FAILURES };
+        out.u(self.kind as u64 | failures).i(self.started).i(self.detected - self.started);
         out.maybe(self.mitigated.map(|end| end - self.started)).u(self.flaps.into());
+        if failures != 0 {
+            self.failures.write(out);
+        }
     }
 
     pub(crate) fn read(bytes: &mut In<'_>) -> Option<Self> {
-        let (kind, started) = (Kind::from_number(bytes.u()?)?, bytes.i()?);
+        let flags = bytes.u()?;
+        let (kind, started) = (Kind::from_number(flags & !FAILURES)?, bytes.i()?);
         let detected = started + bytes.i()?;
         let mitigated = bytes.maybe()?.map(|length| started + length);
-        Some(Self { kind, started, detected, mitigated, flaps: bytes.small()? })
+        let flaps = bytes.small()?;
+        let failures = if flags & FAILURES == 0 { Types::default() } else { Types::read(bytes)? };
+        Some(Self { kind, started, detected, mitigated, flaps, failures })
     }
+}
+
+/// Slots in a row that are not GOOD.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Run {
+    start: i64,
+    end: i64,
+    failures: Types,
 }
 
 /// Where the machine stands between two slots.
@@ -67,8 +88,8 @@ pub(crate) struct Machine {
     /// Slots in a row that were BAD, and that were not GOOD; slots without data do not break the row.
     bad: i64,
     failing: i64,
-    /// Runs of slots not GOOD, start and end, with less GOOD between them than ends the way back to the first symptom.
-    runs: Vec<(i64, i64)>,
+    /// With less GOOD between them than ends the way back to the first symptom.
+    runs: Vec<Run>,
     /// Slots in a row that were GOOD since the last of these runs.
     good: i64,
     open: Option<Derived>,
@@ -127,11 +148,18 @@ impl Machine {
             self.last_failing = slot + 1;
         }
         self.good = 0;
-        self.runs.retain(|(_, end)| *end > slot - rules.backdate_max);
+        self.runs.retain(|run| run.end > slot - rules.backdate_max);
         match self.runs.last_mut() {
-            Some((_, end)) if *end == slot => *end = slot + 1,
-            _ => self.runs.push((slot, slot + 1)),
+            Some(run) if run.end == slot => run.end = slot + 1,
+            _ => self.runs.push(Run { start: slot, end: slot + 1, failures: Types::default() }),
         }
+    }
+
+    /// What the requests of the slot pushed last failed of, which is not GOOD because of them.
+    pub(crate) fn failed(&mut self, failures: &Types) {
+        let run = self.runs.last_mut().map(|run| &mut run.failures);
+        let open = self.open.as_mut().map(|open| &mut open.failures);
+        run.into_iter().chain(open).for_each(|known| known.merge(failures));
     }
 
     /// Opens an incident, or raises the one that is open.
@@ -143,10 +171,12 @@ impl Machine {
             return;
         }
         let earliest = detected - rules.backdate_max;
-        let first = self.runs.iter().find(|(_, end)| *end > earliest);
-        let started = first.map_or(detected - 1, |(start, _)| (*start).max(earliest));
+        let mut runs = self.runs.iter().filter(|run| run.end > earliest).peekable();
+        let started = runs.peek().map_or(detected - 1, |run| run.start.max(earliest));
+        let mut failures = Types::default();
+        runs.for_each(|run| failures.merge(&run.failures));
         self.last_failing = detected;
-        self.open = Some(Derived { kind, started, detected, mitigated: None, flaps: 0 });
+        self.open = Some(Derived { kind, started, detected, mitigated: None, flaps: 0, failures });
     }
 
     /// An always-on service is silent from `onset` up to `end`, which was known at the slot `detected`.
@@ -163,21 +193,31 @@ impl Machine {
 
     pub(crate) fn write(&self, out: &mut Out) {
         out.maybe(self.onset).i(self.bad).i(self.failing).i(self.good).i(self.last_failing);
-        out.list(&self.runs, |out, (start, end)| _ = out.i(*start).i(end - start));
-        out.flag(self.open.is_some());
+        out.list(&self.runs, |out, run| _ = out.i(run.start).i(run.end - run.start));
+        let failures = self.runs.iter().any(|run| !run.failures.is_empty());
+        out.u(u64::from(self.open.is_some()) | u64::from(failures) << 1);
         if let Some(open) = &self.open {
             open.write(out);
+        }
+        if failures {
+            self.runs.iter().for_each(|run| run.failures.write(out));
         }
     }
 
     pub(crate) fn read(bytes: &mut In<'_>) -> Option<Self> {
         let onset = bytes.maybe()?;
         let (bad, failing, good, last_failing) = (bytes.i()?, bytes.i()?, bytes.i()?, bytes.i()?);
-        let runs = bytes.list(|bytes| {
+        let mut runs = bytes.list(|bytes| {
             let start = bytes.i()?;
-            Some((start, start + bytes.i()?))
+            Some(Run { start, end: start + bytes.i()?, failures: Types::default() })
         })?;
-        let open = if bytes.flag()? { Some(Derived::read(bytes)?) } else { None };
+        let flags = bytes.u()?;
+        let open = if flags & 1 != 0 { Some(Derived::read(bytes)?) } else { None };
+        if flags & 2 != 0 {
+            for run in &mut runs {
+                run.failures = Types::read(bytes)?;
+            }
+        }
         Some(Self { onset, bad, failing, runs, good, open, last_failing })
     }
 }

@@ -131,6 +131,11 @@ impl Ask<'_> {
         if until - first > self.reach() {
             return Ok(None);
         }
+        // What leaves a window has to be there: of slots that are forgotten it would keep the requests for ever.
+        let oldest = first - windows.last().copied().unwrap_or(0);
+        if store.totals.cut.is_some_and(|cut| oldest < cut) {
+            return Ok(None);
+        }
         let stands = |followed: &Followed| followed.watch.stands_at(rules.time_of(first), &windows, &self.objectives);
         let Some(mut followed) = record.followed.take().filter(stands) else { return Ok(None) };
         let hour = slo::HOUR_NS / rules.slot_ns();
@@ -201,5 +206,77 @@ fn of_hour(rules: &Rules, kept: &Kept) -> Hour {
         bad: requests(bad.saturating_add(planned_bad)),
         planned_valid: requests(planned_valid),
         planned_bad: requests(planned_bad),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const HOUR: i64 = 360;
+
+    /// What is asked of the objective that all services have, from one slot to another.
+    fn ask<'a>(rules: &'a Rules, store: &'a Store, (first, until): (i64, i64)) -> Ask<'a> {
+        let objectives = rules.config.slo.objectives_of("production", "shop");
+        assert_eq!(objectives.len(), 1);
+        Ask { rules, store, id: 0, planned: &[], objectives, names: ("production", "shop"), first, until }
+    }
+
+    /// The rules as they stand at a slot before which nothing has happened.
+    fn record(ask: &Ask<'_>, at: i64) -> Record {
+        let history = History::new([], []);
+        let windows = ask.windows().expect("windows that can be followed");
+        let time = ask.rules.time_of(at);
+        let worked: Vec<_> = ask
+            .objectives
+            .iter()
+            .map(|one| slo::rows(&history, &ask.rules.config.slo, one, ask.names, time, time))
+            .collect();
+        let watch = Watch::begin(&history, &windows, time, ask.objectives.iter().copied().zip(&worked));
+        let tails = windows.iter().map(|_| Truth::default()).collect();
+        let mut record = Record::default();
+        record.followed = Some(Followed { watch, truth: Truth::default(), tails });
+        record
+    }
+
+    #[test]
+    fn rules_are_not_followed_over_a_leap_of_event_time() {
+        let (rules, store) = (Rules::new(Config::default()).expect("defaults are right"), Store::default());
+        let at = 491_000 * HOUR;
+        let followed = |slots: i64| {
+            let ask = ask(&rules, &store, (at, at + slots));
+            let mut record = record(&ask, at);
+            assert!(record.followed.is_some());
+            ask.follow(&mut record).expect("slots").is_some()
+        };
+        assert!(followed(6), "a minute");
+        assert!(followed(7 * HOUR), "as many slots as are looked at when all is worked out");
+        assert!(!followed(7 * HOUR + 1));
+        // A window of slots for each would be more than fits the memory.
+        assert!(!followed(31 * 24 * HOUR));
+    }
+
+    #[test]
+    fn rules_are_not_followed_where_slots_that_leave_a_window_are_forgotten() {
+        let (rules, mut store) = (Rules::new(Config::default()).expect("defaults are right"), Store::default());
+        let at = 491_000 * HOUR;
+        for (cut, followed) in [(at - 6 * HOUR, true), (at - 6 * HOUR + 1, false)] {
+            store.totals.cut = Some(cut);
+            let ask = ask(&rules, &store, (at, at + 6));
+            assert_eq!(
+                ask.follow(&mut record(&ask, at)).expect("slots").is_some(),
+                followed,
+                "the longest is six hours"
+            );
+        }
+    }
+
+    #[test]
+    fn rules_are_followed_only_from_where_they_were_left() {
+        let (rules, store) = (Rules::new(Config::default()).expect("defaults are right"), Store::default());
+        let at = 491_000 * HOUR;
+        let ask = ask(&rules, &store, (at, at + 6));
+        assert!(ask.follow(&mut record(&ask, at - 6)).expect("slots").is_none());
     }
 }

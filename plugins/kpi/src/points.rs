@@ -8,6 +8,7 @@ use weir_sdk::{BytesState, Error, Result, count};
 
 use crate::codec::{In, Out};
 use crate::config::Rules;
+use crate::failures::Name;
 use crate::ingest::metrics::Changes;
 use crate::keys::ServiceId;
 use crate::slots::{ONE, Source};
@@ -33,8 +34,9 @@ pub(crate) struct Series {
     pub(crate) hash: u64,
     pub(crate) service: ServiceId,
     pub(crate) source: Source,
-    /// Whether its requests failed.
+    /// Whether its requests failed, and of what.
     pub(crate) bad: bool,
+    pub(crate) failure: Option<Name>,
     pub(crate) temporality: Temporality,
 }
 

@@ -7,6 +7,7 @@ use weir_sdk::prelude::*;
 use crate::codec::{In, Out, mix_text};
 use crate::config::{Rules, Window};
 use crate::evaluate::{Ask, evaluate_again};
+use crate::failures::failures;
 use crate::history::{History, Hour};
 use crate::incidents::{Incident, incidents};
 use crate::ingest::events::{Told, told};
@@ -130,7 +131,8 @@ fn slots(
     let always_on = rules.is_always_on(&key.service);
     let silences = &*world.silences;
     let gap = |slot: i64| silences.is_pipeline_gap(rules, slot);
-    let ask = Ask { from, until: world.until, maintenance: planned, always_on, pipeline_gap: &gap };
+    let failed = |slot, source| failures(rules, id, slot, source);
+    let ask = Ask { from, until: world.until, maintenance: planned, always_on, pipeline_gap: &gap, failures: &failed };
     let load = |from, until| store.timeline(rules, id, from, until);
     let before = Silent::of(&record.history);
     let first = evaluate_again(rules, &mut record.history, &ask, load)?;

@@ -124,7 +124,7 @@ impl Slot {
 }
 
 /// Whole requests, which most are, without their fraction of zeros.
-fn write_fixed(value: u64, out: &mut Out) {
+pub(crate) fn write_fixed(value: u64, out: &mut Out) {
     // Rotating keeps every bit: a whole number has its low bits at the top, where they are zeros.
     if value.is_multiple_of(ONE) {
         out.u(value / ONE * 2);
@@ -133,7 +133,7 @@ fn write_fixed(value: u64, out: &mut Out) {
     }
 }
 
-fn read_fixed(bytes: &mut In<'_>) -> Option<u64> {
+pub(crate) fn read_fixed(bytes: &mut In<'_>) -> Option<u64> {
     match bytes.u()? {
         1 => bytes.u(),
         whole => Some((whole / 2).wrapping_mul(ONE)),

@@ -11,12 +11,13 @@ use weir_sdk::{BytesState, Error, Result, count};
 
 use crate::codec::{In, Mixed, Out};
 use crate::config::Rules;
+use crate::failures;
 use crate::ids::Ids;
 use crate::keys::ServiceId;
 use crate::slots::{PAGE, Page, Slot, Timeline};
 
 /// A quarter of an hour, a page of services, and a slot. The oldest sort first, and the slots of a page stand together.
-type At = (i64, u32, i64);
+pub(crate) type At = (i64, u32, i64);
 
 const PAGES: BytesState<At> = BytesState::named("c");
 const DIRTY: BytesState<ServiceId> = BytesState::named("q");
@@ -205,7 +206,7 @@ fn broken() -> Error {
 }
 
 /// The page of a service in a slot, and its place there.
-fn page_of(rules: &Rules, id: ServiceId, slot: i64) -> (At, usize) {
+pub(crate) fn page_of(rules: &Rules, id: ServiceId, slot: i64) -> (At, usize) {
     ((slot.div_euclid(rules.block), id / PAGE, slot), (id % PAGE) as usize)
 }
 
@@ -266,6 +267,12 @@ impl Store {
     /// meanwhile.
     pub(crate) fn sweeps(&mut self, sweeps: bool) {
         self.sweep = RefCell::new(sweeps.then(Sweep::default));
+    }
+
+    /// Notes that what is kept beside slots takes other bytes than before.
+    pub(crate) fn resized(&mut self, before: usize, after: usize) {
+        let total = self.totals.slot_bytes + after as u64;
+        self.totals.slot_bytes = total.saturating_sub(before as u64);
     }
 
     /// Notes that a slot has changed that may have been evaluated already; tells whether it was.
@@ -356,7 +363,11 @@ impl Store {
                     count("blocks_closed_early", 1);
                     self.totals.floor = self.totals.floor.max(Some(end + margin));
                 }
-                self.totals.cut = self.totals.cut.max(Some(end));
+                if self.totals.cut.is_none_or(|cut| cut < end) {
+                    self.totals.cut = Some(end);
+                    let beside = failures::forget(at.0)?;
+                    self.totals.slot_bytes = self.totals.slot_bytes.saturating_sub(beside);
+                }
                 PAGES.delete(&at);
                 self.pages.remove(&at);
                 self.totals.slot_bytes = self.totals.slot_bytes.saturating_sub(bytes.len() as u64);

@@ -51,7 +51,10 @@ pub(crate) struct IncidentRow {
     pub(crate) detection_source: Option<String>,
     /// Whether started_at is put in from the detection because nothing measured it.
     pub(crate) onset_estimated: bool,
-    /// What incidents of one cause have in common: as told, or made of service, environment and kind.
+    /// What most of the failed requests that made it an incident failed of (their error.type, by the source that is the
+    /// service's truth); null where none said so.
+    pub(crate) error_type: Option<String>,
+    /// What incidents of one cause have in common: as told, or made of service, environment, kind and error_type.
     pub(crate) fingerprint: String,
     /// The latest earlier incident of this fingerprint that was resolved at most 30 days before (or as configured).
     pub(crate) recurrence_of: Option<String>,
@@ -221,7 +224,7 @@ macro_rules! window_row {
             /// Cost of the impact within the window: minutes times the configured rate; null where no rate is configured.
             /// Sum.
             pub(crate) cost: Option<f64>,
-            /// Fewer than 5 incidents (or as configured) are behind the mean time to resolve.
+            /// Fewer than 5 incidents (or as configured) are behind a mean of the row, or none or too few were resolved.
             pub(crate) low_confidence: bool,
             /// The coverage is below 0.90 (or as configured).
             pub(crate) low_coverage: bool,

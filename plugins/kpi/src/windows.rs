@@ -75,7 +75,9 @@ impl Found<'_> {
         self.means(from, to, &mut row);
         self.of_changes(from, to, &mut row);
         row.mtbf_s = (row.incidents > 0).then(|| row.up_s / row.incidents as f64);
-        row.low_confidence = row.ttr_n < self.config().confident_n;
+        let few = |n: u64| n < self.config().confident_n;
+        let behind = [row.ttd_n, row.tta_n, row.ttm_n, row.fdrt_n];
+        row.low_confidence = few(row.ttr_n) || behind.into_iter().any(|n| n > 0 && few(n));
         row.low_coverage = row.coverage.is_some_and(|coverage| coverage < self.config().coverage_min);
         let late = self.declared_late.iter().any(|(start, end)| *start < to && *end > from);
         let flags = [("maintenance_declared_late", late), ("unchecked_duplicates", sums.unchecked)];

@@ -1,6 +1,6 @@
 //! Random days against a second, plain implementation of the rules: verdicts of single slots in a list, walked by index.
 
-use super::tests::{traffic, whole};
+use super::tests::{failed, traffic, whole};
 use super::*;
 use crate::codec::mix;
 use crate::machine::{Derived, Kind};
@@ -93,7 +93,14 @@ fn plain_incidents(verdicts: &[Plain]) -> (Vec<Derived>, Option<Derived>) {
             continue;
         }
         not_good += 1;
+        let failures = |from: i64| {
+            let failing = (from..=slot as i64).filter(|slot| failing(verdicts[*slot as usize]));
+            let mut types = Types::default();
+            failing.for_each(|slot| types.merge(&failed(slot, Source::Spans).expect("types")));
+            types
+        };
         if let Some(incident) = &mut open {
+            incident.failures.merge(&failures(slot as i64));
             incident.flaps += u32::from(good > 0);
             if bad >= 6 {
                 incident.kind = Kind::Down;
@@ -101,7 +108,14 @@ fn plain_incidents(verdicts: &[Plain]) -> (Vec<Derived>, Option<Derived>) {
         } else if bad >= 6 || not_good >= 30 {
             let kind = if bad >= 6 { Kind::Down } else { Kind::Degraded };
             let started = first_symptom(verdicts, slot);
-            open = Some(Derived { kind, started, detected: slot as i64 + 1, mitigated: None, flaps: 0 });
+            open = Some(Derived {
+                kind,
+                started,
+                detected: slot as i64 + 1,
+                mitigated: None,
+                flaps: 0,
+                failures: failures(started),
+            });
         }
         (good, end) = (0, slot as i64 + 1);
     }

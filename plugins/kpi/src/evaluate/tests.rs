@@ -15,6 +15,13 @@ const fn at(hour: i64, minute: i64, second: i64) -> i64 {
     (hour * 3600 + minute * 60 + second) / 10
 }
 
+/// What all requests that failed in a slot failed of: 500, 503 and timeout take turns.
+pub(super) fn failed(slot: i64, _: Source) -> weir_sdk::Result<Types> {
+    let mut types = Types::default();
+    types.add(["500", "503", "timeout"][(slot / 17 % 3) as usize], 1 + slot % 5);
+    Ok(types)
+}
+
 pub(super) fn traffic(valid: u64, bad: u64) -> Slot {
     let mut slot = Slot::default();
     if valid > 0 {
@@ -57,7 +64,8 @@ fn stepped(slots: &Timeline, steps: impl IntoIterator<Item = (i64, i64)>, always
     for step in steps {
         let load = |from, until| Ok(part(slots, from, until));
         let (from, until) = step;
-        let ask = Ask { from, until, maintenance: &MAINTENANCE, always_on, pipeline_gap: &|_| false };
+        let ask =
+            Ask { from, until, maintenance: &MAINTENANCE, always_on, pipeline_gap: &|_| false, failures: &failed };
         evaluate_again(&rules, &mut history, &ask, load).expect("slots");
         let mut out = Out::default();
         history.write(&mut out);
@@ -96,12 +104,25 @@ fn the_golden_day_has_the_stated_seconds() {
 #[test]
 fn the_golden_day_has_the_stated_incidents() {
     let history = whole(&golden());
+    // What its requests failed of in the slots that were not GOOD: those of its two parts in the case of the first.
+    let failures = |parts: &[(i64, i64)]| {
+        let mut types = Types::default();
+        for slot in parts.iter().flat_map(|(from, to)| *from..*to) {
+            types.merge(&failed(slot, Source::Spans).expect("types"));
+        }
+        types
+    };
+    let parts = |started, mitigated| match started == at(10, 0, 0) {
+        true => failures(&[(started, at(10, 20, 0)), (at(10, 22, 0), mitigated)]),
+        false => failures(&[(started, mitigated)]),
+    };
     let incident = |kind, started, detected, mitigated, flaps| Derived {
         kind,
         started,
         detected,
         mitigated: Some(mitigated),
         flaps,
+        failures: parts(started, mitigated),
     };
     assert_eq!(
         history.ended,
@@ -177,7 +198,14 @@ fn an_always_on_service_that_is_silent_for_five_minutes_is_down() {
     let slots = day(&[], &[(100, 200)]);
     let history = stepped(&slots, [(0, DAY)], true);
     assert_eq!(total(&history).of(State::Down), 100);
-    let expected = Derived { kind: Kind::Silent, started: 100, detected: 130, mitigated: Some(200), flaps: 0 };
+    let expected = Derived {
+        kind: Kind::Silent,
+        started: 100,
+        detected: 130,
+        mitigated: Some(200),
+        flaps: 0,
+        failures: Types::default(),
+    };
     assert_eq!(history.ended, [expected]);
     let stepwise = stepped(&slots, (0..DAY).map(|slot| (slot, slot + 1)), true);
     assert_eq!((&stepwise.ended, &stepwise.intervals), (&history.ended, &history.intervals));
@@ -195,7 +223,7 @@ fn silence_of_half_of_all_services_is_a_gap_and_no_outage() {
     let (rules, slots) = (rules(), day(&[], &[(100, 200)]));
     let mut history = History::default();
     let gap = |slot| slot == 130;
-    let ask = Ask { from: 0, until: DAY, maintenance: &[], always_on: true, pipeline_gap: &gap };
+    let ask = Ask { from: 0, until: DAY, maintenance: &[], always_on: true, pipeline_gap: &gap, failures: &failed };
     evaluate_again(&rules, &mut history, &ask, |_, _| Ok(slots.clone())).expect("slots");
     assert_eq!((total(&history).of(State::Down), total(&history).of(State::Unknown)), (0, 100));
     assert!(history.ended.is_empty());
@@ -208,7 +236,14 @@ fn a_service_that_is_gone_has_no_more_hours() {
     let rules = rules();
     let mut history = History::default();
     let load = |from, until| Ok(part(&slots, from, until));
-    let ask = Ask { from: 0, until: 3 * DAY, maintenance: &[], always_on: false, pipeline_gap: &|_| false };
+    let ask = Ask {
+        from: 0,
+        until: 3 * DAY,
+        maintenance: &[],
+        always_on: false,
+        pipeline_gap: &|_| false,
+        failures: &failed,
+    };
     evaluate_again(&rules, &mut history, &ask, load).expect("slots");
     assert_eq!(total(&history).agreed(), 2 * DAY as u64);
 }

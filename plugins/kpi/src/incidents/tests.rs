@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Config;
+use crate::failures::Types;
 use crate::lifecycle::Interval;
 
 const MINUTE: i64 = 60_000_000_000;
@@ -14,7 +15,14 @@ fn service() -> ServiceKey {
 
 /// An incident of the signals, in minutes: from, to.
 fn derived(kind: Kind, from: i64, to: i64) -> Derived {
-    Derived { kind, started: from * 6, detected: from * 6 + 6, mitigated: Some(to * 6), flaps: 0 }
+    Derived {
+        kind,
+        started: from * 6,
+        detected: from * 6 + 6,
+        mitigated: Some(to * 6),
+        flaps: 0,
+        failures: Types::default(),
+    }
 }
 
 /// An incident that was told, in minutes: the begin of the impact, detected, mitigated, resolved.
@@ -79,7 +87,7 @@ fn a_fingerprint_that_was_told_stays_and_another_is_that_of_the_signals() {
     assert_eq!((silent.kind, silent.fingerprint), (alone.kind.clone(), alone.fingerprint));
     let named = ExplicitIncident { fingerprint: Some("pool".to_owned()), ..told("inc-1", None, 603, None, None) };
     let named = found(&down, vec![named]).remove(0);
-    assert_eq!((named.kind, named.fingerprint.as_str()), (alone.kind, "pool"));
+    assert_eq!((named.kind, named.fingerprint.as_deref()), (alone.kind, Some("pool")));
 }
 
 #[test]

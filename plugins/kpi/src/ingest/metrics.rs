@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use weir_sdk::prelude::*;
 
 use super::latency::{Latency, REQUESTS_MAX};
-use super::spans::Codes;
+use super::spans::{Codes, ERROR_TYPE};
 use super::{ByService, takes, touched};
 use crate::codec::{mix, mix_text};
 use crate::config::Rules;
+use crate::failures::Failed;
 use crate::keys::{ServiceId, Services};
 use crate::points::{Point, Series, Temporality, Told, insert};
 use crate::slots::{Counts, ONE, Source};
@@ -28,7 +29,7 @@ pub(crate) const COLUMNS: [&str; 15] = [
     "scope_name",
     "scope_version",
     "no_recorded_value",
-    "attributes.error.type",
+    ERROR_TYPE,
     "attributes.rpc.grpc.status_code",
     "http_response_status_code",
 ];
@@ -72,7 +73,7 @@ impl Columns {
             instance,
             scope: [batch.text("scope_name")?, batch.text("scope_version")?],
             codes: Codes::read(batch)?,
-            error: batch.any_as_text("attributes.error.type")?,
+            error: batch.any_as_text(ERROR_TYPE)?,
             grpc: batch.any_as_text("attributes.rpc.grpc.status_code")?,
         })
     }
@@ -114,6 +115,7 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
     let (temporality, unrecorded) = (batch.text("temporality")?, batch.bool("no_recorded_value")?);
     let mut by_service = ByService::new(batch)?;
     let mut latency = Latency::default();
+    let mut changes = Changes::default();
     let mut series: BTreeMap<(u64, i64), (Series, Vec<Point>)> = BTreeMap::new();
     for row in rows {
         let (Some(time), Some(source), false) = (time.get(row), source(row), unrecorded.is_true(row)) else { continue };
@@ -130,7 +132,8 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
         let bad = columns.is_bad(row);
         let hash = mix(columns.series(row, name.get(row).unwrap_or_default()), u64::from(service));
         let hash = mix(hash, temporality as u64);
-        let of = Series { hash, service, source, bad, temporality };
+        let failure = columns.error.get(row).filter(|_| bad).and_then(|error| changes.failed.name(error));
+        let of = Series { hash, service, source, bad, failure, temporality };
         let slow = match rules.latency_of(services.key(service)) {
             Some(over_ns) => latency.slow(batch, row, over_ns, temporality)?,
             None => None,
@@ -140,7 +143,6 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
         let entry = series.entry((hash, Point::hour(time))).or_insert_with(|| (of, Vec::new()));
         entry.1.push(point);
     }
-    let mut changes = Changes::default();
     for (series, points) in series.into_values() {
         insert(rules, store, &series, points, &mut changes)?;
     }
@@ -149,7 +151,10 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
 
 /// What is added to slots and taken from them.
 #[derive(Default)]
-pub(crate) struct Changes(HashMap<(ServiceId, i64, u8), Counts>);
+pub(crate) struct Changes {
+    counts: HashMap<(ServiceId, i64, u8), Counts>,
+    failed: Failed,
+}
 
 impl Changes {
     /// Requests between two times, and the slow ones among them, spread evenly; or the same taken away.
@@ -168,13 +173,21 @@ impl Changes {
             let slow = u128::from(valid) * u128::from(told.slow) / requests.max(1).unsigned_abs();
             let slow = valid.min(u64::try_from(slow).unwrap_or(u64::MAX));
             let counts = Counts { valid, bad, slow, rows: 1 };
-            let sum = self.0.entry((series.service, slot, series.source as u8)).or_default();
-            if add { sum.add(counts) } else { sum.sub(counts) }
+            let sum = self.counts.entry((series.service, slot, series.source as u8)).or_default();
+            if add {
+                sum.add(counts)
+            } else {
+                sum.sub(counts)
+            }
+            if let Some(name) = series.failure.filter(|_| bad > 0) {
+                let bad = if add { bad.cast_signed() } else { bad.cast_signed().wrapping_neg() };
+                self.failed.add(series.service, slot, series.source, name, bad);
+            }
         }
     }
 
     fn apply(self, rules: &Rules, store: &mut Store) -> Result {
-        let mut changes: Vec<_> = self.0.into_iter().filter(|(_, counts)| *counts != Counts::default()).collect();
+        let mut changes: Vec<_> = self.counts.into_iter().filter(|(_, counts)| *counts != Counts::default()).collect();
         changes.sort_unstable_by_key(|(at, _)| *at);
         for ((service, slot, source), counts) in changes {
             store.change(rules, service, slot, |slot| {
@@ -184,6 +197,6 @@ impl Changes {
             })?;
             touched(store, service, slot)?;
         }
-        Ok(())
+        self.failed.apply(rules, store)
     }
 }

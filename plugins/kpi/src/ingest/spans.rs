@@ -7,13 +7,14 @@ use weir_sdk::prelude::*;
 use super::{ByService, takes, touched};
 use crate::codec::{Mixed, mix};
 use crate::config::Rules;
+use crate::failures::Failed;
 use crate::ids::Seen;
 use crate::keys::{ServiceId, Services};
 use crate::slots::{Counts, ONE, Source, fixed};
 use crate::store::Store;
 
 /// The columns that are read of spans.
-pub(crate) const COLUMNS: [&str; 9] = [
+pub(crate) const COLUMNS: [&str; 10] = [
     "time",
     "kind",
     "status_code",
@@ -23,7 +24,11 @@ pub(crate) const COLUMNS: [&str; 9] = [
     "adjusted_count",
     "trace_id",
     "span_id",
+    ERROR_TYPE,
 ];
+
+/// What a request failed of.
+pub(crate) const ERROR_TYPE: &str = "attributes.error.type";
 
 /// HTTP status codes, from the column of their own or from the attribute, as numbers or as text.
 pub(crate) enum Codes {
@@ -123,6 +128,7 @@ pub(crate) fn spans(rules: &Rules, services: &mut Services, store: &mut Store, b
     let columns = Columns::read(rules, batch)?;
     let mut by_service = ByService::new(batch)?;
     let mut groups = Groups::default();
+    let (mut errors, mut failed) = (None, Failed::default());
     let mut duplicates = 0;
     for row in 0..batch.rows() {
         if !kind.is_valid(row) || !serving.get(kind.key(row)).copied().unwrap_or(false) {
@@ -144,7 +150,18 @@ pub(crate) fn spans(rules: &Rules, services: &mut Services, store: &mut Store, b
             Seen::New => group.known += 1,
             Seen::Unchecked => group.unchecked += 1,
         }
-        group.counts.add(columns.counts(row, group.latency));
+        let counts = columns.counts(row, group.latency);
+        group.counts.add(counts);
+        if counts.bad > 0 {
+            // Most batches have none.
+            let errors = match &errors {
+                Some(errors) => errors,
+                None => errors.insert(batch.any_as_text(ERROR_TYPE)?),
+            };
+            if let Some(name) = errors.get(row).and_then(|error| failed.name(error)) {
+                failed.add(service, group.slot, Source::Spans, name, counts.bad.cast_signed());
+            }
+        }
     }
     let mut unchecked = 0;
     for group in groups.all.iter().filter(|group| group.counts.rows > 0) {
@@ -155,6 +172,7 @@ pub(crate) fn spans(rules: &Rules, services: &mut Services, store: &mut Store, b
         })?;
         touched(store, group.service, group.slot)?;
     }
+    failed.apply(rules, store)?;
     count("spans_duplicated", duplicates);
     count("spans_unchecked", unchecked);
     Ok(())

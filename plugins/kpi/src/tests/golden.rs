@@ -22,6 +22,21 @@ fn golden(time: i64) -> Option<u64> {
     })
 }
 
+/// What the requests of a slot fail of: of those that do in the first outage three in four of one type, the others of another;
+/// the fifth that fails in the afternoon of both alike. Of the short outages nobody says.
+fn failing(time: i64, number: u64) -> Option<&'static str> {
+    match (time - MIDNIGHT) / SECOND / 3600 {
+        10 => Some(if number % 40 < 30 { "503" } else { "timeout" }),
+        16 => Some(if number % 20 < 10 { "timeout" } else { "500" }),
+        20 => Some("connection_refused"),
+        _ => None,
+    }
+}
+
+/// What the incidents must be told to be of: of types that are equally frequent the first in the alphabet.
+const STATED: [(i64, Option<&str>); 3] =
+    [(at(10, 0, 0), Some("503")), (at(16, 0, 0), Some("500")), (at(20, 10, 0), Some("connection_refused"))];
+
 const SLOTS: i64 = 8640;
 
 fn slots() -> impl Iterator<Item = (i64, u64)> {
@@ -36,7 +51,9 @@ fn as_spans(weight: u64) -> Vec<Span> {
             (0..per_slot).map(move |number| {
                 let at = time + number as i64 * 10 * SECOND / per_slot as i64;
                 let id = (time as u64).wrapping_mul(31).wrapping_add(number);
-                Span { weight: weight as f64, ..Span::new("shop", at, id, number * weight < bad) }
+                let fails = number * weight < bad;
+                let error = failing(time, number * weight).filter(|_| fails);
+                Span { weight: weight as f64, error, ..Span::new("shop", at, id, fails) }
             })
         })
         .collect()
@@ -44,12 +61,21 @@ fn as_spans(weight: u64) -> Vec<Span> {
 
 /// The day as data points: a series for requests that went well and one for those that failed.
 fn as_points(temporality: &'static str) -> Vec<Point> {
-    let mut sums = [0, 0];
+    let mut sums: BTreeMap<Option<Option<&str>>, u64> = BTreeMap::new();
     let mut points = Vec::new();
+    let failures = [None, Some("500"), Some("503"), Some("timeout"), Some("connection_refused")];
     for (time, bad) in slots() {
-        for (index, count) in [100 - bad, bad].into_iter().enumerate() {
-            sums[index] += count;
+        for kind in std::iter::once(None).chain(failures.map(Some)) {
+            let count = match kind {
+                None => 100 - bad,
+                Some(error) => (0..bad).filter(|number| failing(time, *number) == error).count() as u64,
+            };
+            let sum = sums.entry(kind).or_default();
+            *sum += count;
             let cumulative = temporality == "cumulative";
+            if count == 0 && !cumulative {
+                continue;
+            }
             points.push(Point {
                 service: "shop",
                 name: "http.server.request.duration",
@@ -57,8 +83,9 @@ fn as_points(temporality: &'static str) -> Vec<Point> {
                 temporality,
                 start: if cumulative { MIDNIGHT } else { time },
                 time: time + 10 * SECOND,
-                code: if index == 0 { 200 } else { 503 },
-                count: if cumulative { sums[index] } else { count },
+                code: if kind.is_none() { 200 } else { 503 },
+                count: if cumulative { *sum } else { count },
+                error: kind.flatten(),
             });
         }
     }
@@ -128,6 +155,10 @@ fn check(weir: &Weir) {
     let incidents = weir.rows("incidents");
     let planned = incidents.iter().filter(|incident| incident["planned"] == true).count();
     assert_eq!((incidents.len(), planned), (3, 1));
+    let mut types: Vec<_> =
+        incidents.iter().map(|row| (number(row, "started_at") as i64, row["error_type"].as_str())).collect();
+    types.sort_unstable();
+    assert_eq!(types, STATED);
     let slo = weir.rows("slo");
     let ten = slo.iter().find(|row| row["window_start"] == at(10, 0, 0)).expect("an hour");
     assert_eq!(

@@ -135,7 +135,7 @@ fn a_failed_call_leaves_nothing_at_hand_that_is_not_in_the_state() {
 
 fn point(temporality: &'static str, start: i64, time: i64, count: u64) -> Point {
     let name = "http.server.request.duration";
-    Point { service: "shop", name, instance: "1", temporality, start, time, code: 200, count }
+    Point { service: "shop", name, instance: "1", temporality, start, time, code: 200, count, error: None }
 }
 
 /// The requests of each slot from ten o'clock on, as the plugin knows them from its availability: by sums of hours.

@@ -81,7 +81,8 @@ fn as_points(temporality: &'static str, exponential: bool, name: &'static str) -
             };
             let time = at(9, 0, 10 * slot + 10);
             let count = sums.iter().sum();
-            let point = Point { service: "shop", name, instance: "1", temporality, start, time, code: 200, count };
+            let point =
+                Point { service: "shop", name, instance: "1", temporality, start, time, code: 200, count, error: None };
             Buckets { point, counts: sums.clone(), exponential, min_max: None }
         })
         .collect()
@@ -197,6 +198,7 @@ fn a_minute_of_which_half_is_slow_is_not_degraded_in_any_slot() {
                 time: at(9, minute + 1, 0),
                 code: 200,
                 count: 1000,
+                error: None,
             },
             counts: vec![0, 0, 0, 1000 - slow, slow, 0],
             exponential: false,

@@ -2,9 +2,11 @@
 
 mod contract;
 mod cost;
+mod failures;
 mod golden;
 mod ingest;
 mod latency;
+mod objectives;
 mod rules;
 mod telling;
 mod zones;
@@ -59,12 +61,13 @@ pub(super) struct Span {
     pub(super) code: Option<i64>,
     pub(super) weight: f64,
     pub(super) duration: i64,
+    pub(super) error: Option<&'static str>,
 }
 
 impl Span {
     pub(super) fn new(service: &'static str, time: i64, id: u64, bad: bool) -> Self {
         let status = if bad { "ERROR" } else { "UNSET" };
-        Self { service, time, id, kind: "SERVER", status, code: None, weight: 1.0, duration: 1_000_000 }
+        Self { service, time, id, kind: "SERVER", status, code: None, weight: 1.0, duration: 1_000_000, error: None }
     }
 }
 
@@ -76,6 +79,7 @@ pub(super) fn spans(spans: &[Span]) -> TestBatch {
         .column("trace_id", spans.iter().map(|span| (u128::from(span.id) << 64 | 7).to_be_bytes()))
         .column("span_id", spans.iter().map(|span| span.id.to_be_bytes()))
         .column("http_response_status_code", spans.iter().map(|span| span.code))
+        .attribute("error.type", spans.iter().map(|span| span.error))
         .dictionary("kind", spans.iter().map(|span| span.kind))
         .dictionary("status_code", spans.iter().map(|span| span.status))
         .dictionary("service_name", spans.iter().map(|span| span.service))
@@ -94,6 +98,14 @@ pub(super) struct Point {
     pub(super) time: i64,
     pub(super) code: i64,
     pub(super) count: u64,
+    pub(super) error: Option<&'static str>,
+}
+
+impl Point {
+    fn attributes(&self) -> String {
+        let error = self.error.map(|error| format!(",\"error.type\":\"{error}\"")).unwrap_or_default();
+        format!("{{\"http.response.status_code\":{}{error}}}", self.code)
+    }
 }
 
 pub(super) fn metrics(points: &[Point]) -> TestBatch {
@@ -102,7 +114,8 @@ pub(super) fn metrics(points: &[Point]) -> TestBatch {
         .column("start_time", points.iter().map(|point| Timestamp(point.start)))
         .column("count", points.iter().map(|point| point.count))
         .column("no_recorded_value", points.iter().map(|_| false))
-        .column("attributes", points.iter().map(|point| format!("{{\"http.response.status_code\":{}}}", point.code)))
+        .column("attributes", points.iter().map(Point::attributes))
+        .attribute("error.type", points.iter().map(|point| point.error))
         .attribute("http.response.status_code", points.iter().map(|point| point.code))
         .dictionary("name", points.iter().map(|point| point.name))
         .dictionary("kind", points.iter().map(|_| "histogram"))
@@ -156,13 +169,15 @@ pub(super) struct Weir {
     pub(super) counters: BTreeMap<&'static str, u64>,
 }
 
-const COUNTERS: [&str; 6] = [
+const COUNTERS: [&str; 8] = [
     "rows_too_late",
     "spans_duplicated",
     "points_duplicated",
     "services_overflowed",
     "spans_unchecked",
     "events_malformed",
+    "error_types_cut",
+    "error_types_left_out",
 ];
 
 impl Weir {

@@ -52,6 +52,124 @@ fn below_five_resolved_incidents_a_mean_has_low_confidence() {
 }
 
 #[test]
+fn a_mean_of_fewer_than_five_has_low_confidence_though_the_others_have_more() {
+    let steps: &[(i64, &str)] = &[(1, DETECTED), (9, RESOLVED)];
+    let mut told: Vec<Told> = (0..4).flat_map(|number| incident(&format!("inc-{number}"), steps)).collect();
+    told.extend(incident("inc-4", &[(1, DETECTED), (4, ACKNOWLEDGED), (9, RESOLVED)]));
+    let day = day("{}", &told);
+    assert_eq!(["ttr_n", "ttd_n", "tta_n"].map(|column| number(&day, column)), [5.0, 5.0, 1.0]);
+    assert_eq!(day["low_confidence"], true, "one was acknowledged");
+}
+
+#[test]
+fn without_an_incident_there_is_no_mean_and_low_confidence() {
+    let hour = hour("{}", 0..0, |_| false);
+    assert_eq!(
+        (&hour["mttr_s"], number(&hour, "ttr_n"), &hour["low_confidence"]),
+        (&Value::Null, 0.0, &Value::Bool(true))
+    );
+}
+
+#[test]
+fn incidents_that_overlap_are_each_in_the_means_and_downtime_is_their_union() {
+    // All requests fail for twenty minutes; two incidents are told of within them.
+    let mut weir = Weir::new("{}");
+    let all = (0..14_400).map(|number| {
+        let time = at(10, 0, 0) + number * SECOND / 2;
+        Span::new("shop", time, number as u64, time < at(10, 20, 0))
+    });
+    weir.process(spans(&all.collect::<Vec<_>>()));
+    let mut told = incident("a", &[(1, DETECTED), (20, RESOLVED)]);
+    told.extend(incident("b", &[(1, DETECTED), (10, RESOLVED)]));
+    weir.process(logs(&told));
+    weir.advance(at(12, 0, 0));
+    let day = weir.rows("kpi_daily")[0];
+    let values = ["incidents", "ttr_sum_s", "mttr_s", "down_s"].map(|column| number(day, column));
+    assert_eq!(values, [2.0, 1800.0, 900.0, 1200.0]);
+}
+
+#[test]
+fn planned_maintenance_is_in_no_sum_and_the_raw_twin_keeps_it() {
+    // An hour of which the second half is planned, and of that half ten minutes fail.
+    let mut weir = Weir::new("{}");
+    weir.process(logs(&[maintenance(at(9, 0, 0), "shop", at(10, 30, 0), at(11, 0, 0))]));
+    let all = (0..7200).map(|number| {
+        let failing = (2400..3600).contains(&(number - 2400));
+        Span::new("shop", at(10, 0, 0) + number * SECOND / 2, number as u64, failing)
+    });
+    weir.process(spans(&all.collect::<Vec<_>>()));
+    weir.advance(at(11, 0, 0));
+    let hour = weir.rows("kpi_hourly")[0];
+    let columns = ["ast_s", "up_s", "down_s", "maintenance_s", "valid", "bad", "availability_time", "availability_req"];
+    assert_eq!(columns.map(|column| number(hour, column)), [1800.0, 1800.0, 0.0, 1800.0, 3600.0, 0.0, 1.0, 1.0]);
+    assert!((number(hour, "availability_raw") - 3000.0 / 3600.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_deployment_that_failed_in_three_ways_counts_once() {
+    let change = |step, minute, more: &[(&'static str, &str)]| {
+        let id = ("itops.change.id", "chg-1".to_owned());
+        let more = more.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        (at(9, minute, 0), "shop", step, std::iter::once(id).chain(more).collect::<Vec<_>>())
+    };
+    let mut told = vec![
+        change("itops.deployment.finished", 0, &[("itops.change.result", "failure")]),
+        change("itops.deployment.rolled_back", 30, &[]),
+    ];
+    for id in ["a", "b"] {
+        let caused =
+            incident(id, &[(1, DETECTED), (9, RESOLVED)]).into_iter().map(|(time, service, step, mut more)| {
+                more.push(("itops.incident.cause_change_id", "chg-1".to_owned()));
+                (time, service, step, more)
+            });
+        told.extend(caused);
+    }
+    let day = day("{}", &told);
+    assert_eq!(["changes", "changes_failed", "incidents"].map(|column| number(&day, column)), [1.0, 1.0, 2.0]);
+}
+
+#[test]
+fn an_event_that_comes_a_day_late_restates_the_rows_of_its_day() {
+    let mut weir = after("{}", &incident("a", &[(1, DETECTED)]));
+    weir.advance(at(10, 30, 0) + DAY);
+    let first = |weir: &Weir| weir.rows("kpi_daily")[0].clone();
+    assert_eq!((number(&first(&weir), "ttr_n"), number(&first(&weir), "open_count")), (0.0, 1.0));
+    weir.process(logs(&incident("a", &[(25, RESOLVED)])));
+    weir.settle(at(10, 30, 0) + DAY);
+    assert_eq!((number(&first(&weir), "ttr_n"), number(&first(&weir), "mttr_s")), (1.0, 1500.0));
+    assert_eq!(number(&first(&weir), "open_count"), 0.0);
+}
+
+#[test]
+fn points_of_one_time_are_two_where_resource_scope_or_attributes_differ() {
+    let point = |instance, code| Point {
+        service: "shop",
+        name: "http.server.request.duration",
+        instance,
+        temporality: "delta",
+        start: at(10, 0, 0),
+        time: at(10, 0, 10),
+        code,
+        count: 100,
+        error: None,
+    };
+    let valid = |batches: Vec<TestBatch>| {
+        let mut weir = Weir::new("{}");
+        batches.into_iter().for_each(|batch| _ = weir.process(batch));
+        weir.advance(at(11, 0, 0));
+        (number(weir.rows("kpi_hourly")[0], "valid"), weir.counters["points_duplicated"])
+    };
+    let one = || metrics(&[point("1", 200)]);
+    assert_eq!(valid(vec![one(), one()]), (100.0, 1));
+    assert_eq!(valid(vec![one(), metrics(&[point("2", 200)])]), (200.0, 0), "resource");
+    assert_eq!(valid(vec![one(), metrics(&[point("1", 201)])]), (200.0, 0), "attributes");
+    let scoped = one().dictionary("scope_name", ["other"]);
+    assert_eq!(valid(vec![one(), scoped]), (200.0, 0), "scope");
+    let earlier = metrics(&[Point { start: at(9, 59, 50), time: at(10, 0, 0), ..point("1", 200) }]);
+    assert_eq!(valid(vec![metrics(&[Point { start: at(9, 59, 50), ..point("1", 200) }]), earlier]).1, 0, "time");
+}
+
+#[test]
 fn the_median_that_counts_open_incidents_stands_beside_the_plain_one() {
     let mut told = Vec::new();
     for (id, minutes) in [("a", 10), ("b", 20), ("c", 30)] {
@@ -176,6 +294,7 @@ fn of_rpcs_those_fail_that_are_the_servers_fault() {
             time: at(10, code + 1, 0),
             code: 0,
             count: 100,
+            error: None,
         })
         .collect();
     let failed = |with_error: bool| {
