@@ -8,6 +8,7 @@ mod json;
 mod plugin;
 mod promote;
 mod read_json;
+mod repeats;
 mod restore;
 mod rows;
 #[cfg(test)]

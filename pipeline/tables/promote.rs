@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder};
+use arrow_array::builder::PrimitiveBuilder;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type};
-use arrow_array::{ArrayRef, ArrowPrimitiveType, DictionaryArray, Int32Array, StringArray, new_null_array};
+use arrow_array::{
+    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, Int32Array, StringArray, new_null_array,
+};
 use hashbrown::HashMap;
 
 use super::json::{Objects, TextColumn, entries_of};
 use super::promoted_type;
-use crate::batch::{Any, Attributes, Shared, Texts};
+use super::repeats::Repeats;
+use crate::batch::{Attributes, Shared, Tag, Value};
 use crate::config::{ColumnType, Promoted};
 use crate::{Error, Result};
 
@@ -57,20 +60,31 @@ impl<'a> Found<'a> {
         self.entries[promoted].get(row).copied().filter(|&entry| entry != NONE)
     }
 
-    fn value(&self, entry: u32) -> Any<'a> {
-        self.attributes.entries[entry as usize].value.resolve(&self.attributes.arena)
+    fn value(&self, entry: u32) -> Value {
+        self.attributes.entries[entry as usize].value
+    }
+
+    /// The text that an entry is, if it is one.
+    #[inline]
+    fn text(&self, entry: u32) -> Option<&'a [u8]> {
+        let value = self.value(entry);
+        (value.tag == Tag::Text).then(|| &self.attributes.arena[value.span()])
     }
 }
 
 /// Whether a column of that type takes the value.
-fn fits(column_type: ColumnType, value: Any<'_>) -> bool {
+fn fits(column_type: ColumnType, value: Value) -> bool {
     match column_type {
-        ColumnType::Text => matches!(value, Any::Text(_)),
-        ColumnType::Int32 => matches!(value, Any::Int(int) if i32::try_from(int).is_ok()),
-        ColumnType::Int64 => matches!(value, Any::Int(_)),
-        ColumnType::Double => matches!(value, Any::Double(_)),
-        ColumnType::Bool => matches!(value, Any::Bool(_)),
+        ColumnType::Text => value.tag == Tag::Text,
+        ColumnType::Int32 => int(value).is_some_and(|int| i32::try_from(int).is_ok()),
+        ColumnType::Int64 => value.tag == Tag::Int,
+        ColumnType::Double => value.tag == Tag::Double,
+        ColumnType::Bool => value.tag == Tag::Bool,
     }
+}
+
+fn int(value: Value) -> Option<i64> {
+    (value.tag == Tag::Int).then(|| value.bits.cast_signed())
 }
 
 /// The promoted attributes of a batch.
@@ -87,7 +101,7 @@ impl<'a> Promotion<'a> {
         Self { promote, record, resource: Found::new(&resource.values, promote), resource_keys: &resource.keys }
     }
 
-    fn value(&self, promoted: usize, row: usize) -> Option<Any<'a>> {
+    fn value(&self, promoted: usize, row: usize) -> Option<Value> {
         if let Some(entry) = self.record.entry(promoted, row) {
             return Some(self.record.value(entry));
         }
@@ -96,43 +110,62 @@ impl<'a> Promotion<'a> {
     }
 
     /// A column for each promoted attribute.
-    pub(super) fn columns(&self) -> Vec<ArrayRef> {
+    pub(super) fn columns(&self) -> Result<Vec<ArrayRef>> {
         (0..self.promote.len()).map(|promoted| self.column(promoted)).collect()
     }
 
-    fn column(&self, promoted: usize) -> ArrayRef {
+    fn column(&self, promoted: usize) -> Result<ArrayRef> {
         let rows = self.resource_keys.len();
         let column_type = self.promote[promoted].column_type;
         if self.record.entries[promoted].is_empty() && self.resource.entries[promoted].is_empty() {
-            return new_null_array(&promoted_type(column_type), rows);
+            return Ok(new_null_array(&promoted_type(column_type), rows));
         }
         let values = (0..rows).map(|row| self.value(promoted, row));
-        let int = |value| if let Some(Any::Int(int)) = value { Some(int) } else { None };
-        match column_type {
-            ColumnType::Text => dictionary(values),
-            ColumnType::Int32 => {
-                numbers::<Int32Type>(values.map(|value| int(value).and_then(|int| i32::try_from(int).ok())))
+        Ok(match column_type {
+            ColumnType::Text => {
+                let column = self.texts(promoted).map_err(|error| error.within(&self.promote[promoted].column))?;
+                Arc::new(column)
             }
-            ColumnType::Int64 => numbers::<Int64Type>(values.map(int)),
+            ColumnType::Int32 => {
+                numbers::<Int32Type>(values.map(|value| value.and_then(int).and_then(|int| i32::try_from(int).ok())))
+            }
+            ColumnType::Int64 => numbers::<Int64Type>(values.map(|value| value.and_then(int))),
             ColumnType::Double => {
-                let double = |value| if let Some(Any::Double(double)) = value { Some(double) } else { None };
-                numbers::<Float64Type>(values.map(double))
+                let double = |value: Value| (value.tag == Tag::Double).then(|| f64::from_bits(value.bits));
+                numbers::<Float64Type>(values.map(|value| value.and_then(double)))
             }
             ColumnType::Bool => {
-                let mut column = BooleanBuilder::with_capacity(rows);
-                values.for_each(|value| {
-                    column.append_option(if let Some(Any::Bool(bool)) = value { Some(bool) } else { None })
-                });
-                Arc::new(column.finish())
+                let bool = |value: Value| (value.tag == Tag::Bool).then_some(value.bits != 0);
+                Arc::new(values.map(|value| value.and_then(bool)).collect::<BooleanArray>())
             }
+        })
+    }
+
+    fn texts(&self, promoted: usize) -> Result<DictionaryArray<Int32Type>> {
+        let rows = self.resource_keys.len();
+        let mut texts = Repeats::new(rows);
+        // What rows take from their resource is looked at once a resource.
+        let of_resource = |shared| self.resource.entry(promoted, shared).and_then(|entry| self.resource.text(entry));
+        let of_resource = (0..self.resource.attributes.rows()).map(|shared| {
+            let text = of_resource(shared);
+            text.map(|text| texts.number(text)).transpose()
+        });
+        let of_resource = of_resource.collect::<Result<Vec<Option<i32>>>>()?;
+        for row in 0..rows {
+            let number = match self.record.entry(promoted, row) {
+                Some(entry) => self.record.text(entry).map(|text| texts.number(text)).transpose()?,
+                None => of_resource[self.resource_keys[row] as usize],
+            };
+            texts.push(number);
         }
+        texts.finish()
     }
 
     /// The record's attributes without those that have a place in their columns.
     pub(super) fn residual_record(&self) -> Result<StringArray> {
         let attributes = self.record.attributes;
         let objects = Objects::new(attributes);
-        let mut texts = TextColumn::new(attributes.rows());
+        let mut texts = TextColumn::new(attributes.rows(), 0);
         for row in 0..attributes.rows() {
             texts.push(|out| {
                 objects.write(out, row, |at, key| {
@@ -165,7 +198,7 @@ impl<'a> Promotion<'a> {
     pub(super) fn residual_resource(&self) -> Result<DictionaryArray<Int32Type>> {
         let attributes = self.resource.attributes;
         let objects = Objects::new(attributes);
-        let mut texts = TextColumn::new(attributes.rows());
+        let mut texts = TextColumn::new(attributes.rows(), 0);
         let mut known: HashMap<(u32, u64), i32> = HashMap::new();
         let mut keys = Vec::with_capacity(self.resource_keys.len());
         for (row, &shared) in self.resource_keys.iter().enumerate() {
@@ -191,14 +224,6 @@ impl<'a> Promotion<'a> {
         DictionaryArray::try_new(Int32Array::from(keys), Arc::new(texts.finish(None)?))
             .map_err(|error| Error::bug(format!("column `resource_attributes`: {error}")))
     }
-}
-
-/// Text of few or many different values: what repeats is copied, put in order and encoded once.
-fn dictionary<'a>(values: impl Iterator<Item = Option<Any<'a>>>) -> ArrayRef {
-    let mut texts = Texts::default();
-    let text = |value| if let Some(Any::Text(text)) = value { Some(text) } else { None };
-    let keys: Int32Array = values.map(|value| text(value).map(|text| texts.intern(text.as_bytes()) as i32)).collect();
-    Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from_iter_values(texts.iter()))))
 }
 
 fn numbers<T: ArrowPrimitiveType>(values: impl Iterator<Item = Option<T::Native>>) -> ArrayRef {

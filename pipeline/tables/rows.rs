@@ -50,7 +50,7 @@ impl Tables {
                 arrays.push(types_of(values)?);
             }
         }
-        arrays.extend(promotion.columns());
+        arrays.extend(promotion.columns()?);
         self.added_columns(batch, &mut arrays)?;
         record_batch(schema, arrays, batch.rows())
     }

@@ -4,21 +4,21 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::Int32Type;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow_select::interleave::interleave;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use sha2::{Digest, Sha256};
 
-use super::dictionary::{self, Compressor};
+use super::chunk::{self, Compressor, Position};
 use super::record::hex;
 use crate::files::{self, Files, failed};
 use crate::tables::{DESCRIPTION, Table, as_in, is_json};
@@ -200,43 +200,45 @@ impl OpenFile {
         self.written() + self.held() as u64
     }
 
-    /// Encodes rows as a row group (several, if they are more than one may have), into memory.
-    pub(super) fn encode(&mut self, rows: &RecordBatch) -> Result<()> {
-        let rows = &as_in(rows, &self.schema)?;
+    /// Encodes rows as a row group (several, if they are more than one may have), into memory: those that stand there in
+    /// `batches`, in that order.
+    pub(super) fn encode(&mut self, batches: &[RecordBatch], order: &[Position]) -> Result<()> {
+        let batches = batches.iter().map(|rows| as_in(rows, &self.schema)).collect::<Result<Vec<_>>>()?;
         let path = self.path.clone();
         let bug = |error| Error::bug(format!("{}: rows cannot be encoded: {error}", path.display()));
-        for from in (0..rows.num_rows()).step_by(self.row_group_rows) {
-            let length = self.row_group_rows.min(rows.num_rows() - from);
-            self.row_group(&rows.slice(from, length)).map_err(bug)?;
+        for order in order.chunks(self.row_group_rows) {
+            self.row_group(&batches, order).map_err(bug)?;
         }
         self.writer.flush().map_err(|error| bug(error.into()))?;
-        self.rows += rows.num_rows() as u64;
+        self.rows += order.len() as u64;
         Ok(())
     }
 
-    fn row_group(&mut self, rows: &RecordBatch) -> parquet::errors::Result<()> {
-        let mut leaves = self.columns.create_column_writers(self.writer.flushed_row_groups().len())?.into_iter();
-        let mut descriptions = self.writer.schema_descr().columns().to_vec().into_iter();
+    fn row_group(&mut self, batches: &[RecordBatch], order: &[Position]) -> parquet::errors::Result<()> {
+        let number = self.writer.flushed_row_groups().len();
+        let descriptions = self.writer.schema_descr().columns().to_vec();
         let mut group = self.writer.next_row_group()?;
-        for (field, array) in self.schema.fields().iter().zip(rows.columns()) {
-            let own = match (array.as_dictionary_opt::<Int32Type>(), descriptions.as_slice().first()) {
-                (Some(texts), Some(description)) => {
-                    dictionary::chunk(texts, description, !is_json(field), &mut self.compressor)?
+        // Made when the first column needs one.
+        let mut writers = Writers { factory: &self.columns, number, of_leaves: Vec::new() };
+        let mut leaf = 0;
+        for (at, field) in self.schema.fields().iter().enumerate() {
+            let parts: Vec<&dyn Array> = batches.iter().map(|rows| rows.column(at).as_ref()).collect();
+            let leaves = leaf..leaf + leaves(field.data_type());
+            leaf = leaves.end;
+            let own = chunks(field, &parts, order, &descriptions[leaves.clone()], &mut self.compressor)?;
+            if own.is_empty() {
+                let order: Vec<(usize, usize)> =
+                    order.iter().map(|&(part, row)| (part as usize, row as usize)).collect();
+                let values = interleave(&parts, &order)?;
+                for (leaf, values) in leaves.zip(compute_leaves(field, &values)?) {
+                    let mut writer = writers.of(leaf)?;
+                    writer.write(&values)?;
+                    writer.close()?.append_to_row_group(&mut group)?;
                 }
-                _ => None,
-            };
-            if let Some((bytes, close)) = own {
-                group.append_column(&bytes, close)?;
-                leaves.next();
-                descriptions.next();
                 continue;
             }
-            for leaf in compute_leaves(field, array)? {
-                descriptions.next();
-                if let Some(mut column) = leaves.next() {
-                    column.write(&leaf)?;
-                    column.close()?.append_to_row_group(&mut group)?;
-                }
+            for (bytes, close) in own {
+                group.append_column(&bytes, close)?;
             }
         }
         group.close().map(drop)
@@ -279,5 +281,52 @@ impl OpenFile {
     /// The SHA-256 of what is on the disk, in hexadecimal digits.
     pub(super) fn sha256(&self) -> String {
         hex(&self.writer.inner().digest.clone().finalize())
+    }
+}
+
+/// How many columns of Parquet a column comes to.
+fn leaves(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::List(element) => leaves(element.data_type()),
+        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
+        _ => 1,
+    }
+}
+
+/// The chunks of a column's leaves; none where they are left to Parquet's writer.
+fn chunks(
+    field: &Field,
+    parts: &[&dyn Array],
+    order: &[Position],
+    leaves: &[ColumnDescPtr],
+    compressor: &mut Compressor,
+) -> parquet::errors::Result<Vec<chunk::Encoded>> {
+    if let (DataType::List(_), true) = (field.data_type(), field.is_nullable()) {
+        let chunks = leaves.iter().map(|descr| chunk::nested(parts, order.len(), descr, compressor));
+        return chunks.collect::<parquet::errors::Result<Option<_>>>().map(Option::unwrap_or_default);
+    }
+    match leaves {
+        [descr] => {
+            let column = chunk::Column { parts, order, descr, bounded: !is_json(field) };
+            Ok(chunk::encode(column, compressor)?.into_iter().collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Parquet's writers of the columns of a row group.
+struct Writers<'a> {
+    factory: &'a ArrowRowGroupWriterFactory,
+    number: usize,
+    of_leaves: Vec<Option<ArrowColumnWriter>>,
+}
+
+impl Writers<'_> {
+    fn of(&mut self, leaf: usize) -> parquet::errors::Result<ArrowColumnWriter> {
+        if self.of_leaves.is_empty() {
+            self.of_leaves = self.factory.create_column_writers(self.number)?.into_iter().map(Some).collect();
+        }
+        let writer = self.of_leaves.get_mut(leaf).and_then(Option::take);
+        writer.ok_or_else(|| ParquetError::General(format!("column {leaf} has no writer")))
     }
 }

@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, RecordBatch, UInt32Array};
+use arrow_buffer::ScalarBuffer;
 use arrow_select::take::take_record_batch;
 
 use crate::tables::{Layout, Table};
@@ -41,11 +42,18 @@ fn date(days: i64) -> (i64, i64, i64) {
 
 /// The rows, folder by folder.
 pub(super) fn split(table: &Table, batch: RecordBatch) -> Result<Vec<(Folder, RecordBatch)>> {
-    let folders = folders(table, &batch)?;
-    let (Some(least), Some(most)) = (folders.iter().min(), folders.iter().max()) else { return Ok(Vec::new()) };
-    if least == most {
-        return Ok(vec![(*least, batch)]);
+    let times = times(table, &batch)?;
+    let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else { return Ok(Vec::new()) };
+    let length = match table.layout {
+        Layout::Hour => HOUR_NS,
+        Layout::Day => 24 * HOUR_NS,
+    };
+    // Nearly always; and a division a row is not for nothing.
+    if least.div_euclid(length) == most.div_euclid(length) {
+        let folder = least.div_euclid(length);
+        return Ok(vec![(folder, batch)]);
     }
+    let folders: Vec<Folder> = times.iter().map(|time| time.div_euclid(length)).collect();
     let mut order: Vec<u32> = (0..folders.len() as u32).collect();
     order.sort_by_key(|&row| folders[row as usize]);
     order
@@ -58,22 +66,20 @@ pub(super) fn split(table: &Table, batch: RecordBatch) -> Result<Vec<(Folder, Re
         .collect()
 }
 
-fn folders(table: &Table, batch: &RecordBatch) -> Result<Vec<Folder>> {
-    let length = match table.layout {
-        Layout::Hour => HOUR_NS,
-        Layout::Day => 24 * HOUR_NS,
-    };
+/// The time of each row that says which folder it belongs to.
+fn times(table: &Table, batch: &RecordBatch) -> Result<ScalarBuffer<i64>> {
     let times = |column: usize| {
         let times = batch.column(column).as_primitive_opt::<TimestampNanosecondType>();
         times.ok_or_else(|| Error::bug(format!("table `{}`: column {column} is no time", table.name)))
     };
     let first = times(table.time)?;
-    let fallback = table.time_fallback.map(times).transpose()?;
-    let time = |row: usize| match fallback {
-        Some(fallback) if first.is_null(row) => fallback.value(row),
-        _ => first.value(row),
-    };
-    Ok((0..batch.num_rows()).map(|row| time(row).div_euclid(length)).collect())
+    match table.time_fallback.map(times).transpose()? {
+        Some(fallback) if first.null_count() > 0 => {
+            let time = |row| if first.is_null(row) { fallback.value(row) } else { first.value(row) };
+            Ok((0..batch.num_rows()).map(time).collect())
+        }
+        _ => Ok(first.values().clone()),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::encode::{Encoder, OpenFile};
 use super::gather::{Chunk, Day, Mark, Newest};
 use super::keys::Columns;
+use super::order::as_they_are;
 use super::partition::{Staged, locked};
 use super::{WriteOptions, Writer, Written, destination, read, staging};
 use crate::files::{Files, Lost, failed, remove_if_there};
@@ -161,7 +162,8 @@ fn write(
                 columns[revision] = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, count)| *count)));
                 RecordBatch::try_new(group.schema(), columns)
             });
-            file.encode(&group.map_err(|error| Error::bug(format!("table `{}`: {error}", table.name)))?)?;
+            let group = [group.map_err(|error| Error::bug(format!("table `{}`: {error}", table.name)))?];
+            file.encode(&group, &as_they_are(&group))?;
             file.drain()?;
         }
         file.finish()?;

@@ -3,8 +3,8 @@
 //! A file is built in the staging folder and appears under its table complete or not at all: by a rename in a local
 //! folder, by one PUT in an object store.
 
+mod chunk;
 mod destination;
-mod dictionary;
 mod discard;
 mod encode;
 mod epoch;

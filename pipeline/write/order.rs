@@ -5,45 +5,63 @@ use std::collections::BTreeMap;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
 use arrow_array::{Array, RecordBatch};
-use arrow_select::interleave::interleave_record_batch;
 
+use super::chunk::Position;
 use crate::tables::Table;
 use crate::{Error, Result};
 
-/// All rows of `batches`, copied once: in their order, or in that in which they came.
-pub(super) fn ordered(table: &Table, batches: &[RecordBatch], sort: bool) -> Result<RecordBatch> {
-    let order = if sort {
-        order(table, batches)?
-    } else {
-        let rows = |(at, batch): (usize, &RecordBatch)| (0..batch.num_rows()).map(move |row| (at, row));
-        batches.iter().enumerate().flat_map(rows).collect()
-    };
-    let batches: Vec<&RecordBatch> = batches.iter().collect();
-    interleave_record_batch(&batches, &order)
-        .map_err(|error| Error::bug(format!("table `{}`: rows cannot be put in order: {error}", table.name)))
+/// Where each row of `batches` comes from: in their order, or in that in which they came.
+pub(super) fn ordered(table: &Table, batches: &[RecordBatch], sort: bool) -> Result<Vec<Position>> {
+    if sort { order(table, batches) } else { Ok(as_they_are(batches)) }
 }
 
-/// Where each row comes from: the number of its batch, its number there.
-fn order(table: &Table, batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
-    let ranks = service_ranks(table, batches);
-    let mut rows: Vec<(u32, i64, u32, u32)> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-    for (at, (batch, ranks)) in batches.iter().zip(&ranks).enumerate() {
+/// All rows of `batches`, one after the other.
+pub(super) fn as_they_are(batches: &[RecordBatch]) -> Vec<Position> {
+    let rows = |(batch, at): (&RecordBatch, u32)| (0..batch.num_rows() as u32).map(move |row| (at, row));
+    batches.iter().zip(0..).flat_map(rows).collect()
+}
+
+fn order(table: &Table, batches: &[RecordBatch]) -> Result<Vec<Position>> {
+    let (ranks, count) = service_ranks(table, batches);
+    let rank = |batch: u32, row: u32| ranks[batch as usize].get(row as usize).map_or(0, |&rank| rank as usize);
+    // Rows of a service first lie together as they came.
+    let mut ends = vec![0; count];
+    let positions = as_they_are(batches);
+    positions.iter().for_each(|&(batch, row)| ends[rank(batch, row)] += 1);
+    let mut next = 0;
+    for end in &mut ends {
+        next += std::mem::replace(end, next);
+    }
+    let mut rows = vec![(0_i64, (0_u32, 0_u32)); positions.len()];
+    let mut positions = positions.as_slice();
+    for batch in batches {
         let times = batch
             .column(table.time)
             .as_primitive_opt::<TimestampNanosecondType>()
             .ok_or_else(|| Error::bug(format!("table `{}`: column {} is no time", table.name, table.time)))?;
-        let rank = |row: usize| ranks.get(row).copied().unwrap_or(0);
-        // No time and no service stand first, as the file's metadata says.
-        let time = |row: usize| if times.is_null(row) { i64::MIN } else { times.value(row) };
-        rows.extend((0..batch.num_rows()).map(|row| (rank(row), time(row), at as u32, row as u32)));
+        let (here, rest) = positions.split_at(batch.num_rows());
+        positions = rest;
+        for (at, &(batch, row)) in here.iter().enumerate() {
+            // No time and no service stand first, as the file's metadata says.
+            let time = if times.is_null(at) { i64::MIN } else { times.value(at) };
+            let end = &mut ends[rank(batch, row)];
+            rows[*end] = (time, (batch, row));
+            *end += 1;
+        }
     }
-    // The position is part of the key, so that equal rows stay in the order in which they came.
-    rows.sort_unstable();
-    Ok(rows.into_iter().map(|(_, _, batch, row)| (batch as usize, row as usize)).collect())
+    let mut rest = rows.as_mut_slice();
+    let mut before = 0;
+    for end in ends {
+        let (of_service, others) = rest.split_at_mut(end - before);
+        // Equal rows stay in the order in which they came. What a sender sends is in order often, and this sort sees runs.
+        of_service.sort_by_key(|(time, _)| *time);
+        (rest, before) = (others, end);
+    }
+    Ok(rows.into_iter().map(|(_, position)| position).collect())
 }
 
-/// For each row of each batch the place of its service among all services; 0 for none.
-fn service_ranks(table: &Table, batches: &[RecordBatch]) -> Vec<Vec<u32>> {
+/// For each row of each batch the place of its service among all services, 0 for none; and how many places there are.
+fn service_ranks(table: &Table, batches: &[RecordBatch]) -> (Vec<Vec<u32>>, usize) {
     let columns: Vec<_> = batches
         .iter()
         .map(|batch| {
@@ -60,5 +78,5 @@ fn service_ranks(table: &Table, batches: &[RecordBatch]) -> Vec<Vec<u32>> {
         let of_value: Vec<u32> = texts.iter().map(|text| text.map_or(0, |text| ranks[text])).collect();
         column.keys().iter().map(|key| key.map_or(0, |key| of_value[key as usize])).collect()
     };
-    columns.iter().map(|column| column.as_ref().map(of_column).unwrap_or_default()).collect()
+    (columns.iter().map(|column| column.as_ref().map(of_column).unwrap_or_default()).collect(), ranks.len() + 1)
 }

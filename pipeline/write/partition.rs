@@ -201,11 +201,7 @@ impl Partition {
             )?);
         }
         let Some(open) = file else { return Ok(()) };
-        if options.sort || batches.len() > 1 {
-            let rows = ordered(&self.table, batches, options.sort)?;
-            return open.encode(&rows);
-        }
-        batches.iter().try_for_each(|batch| open.encode(batch))
+        open.encode(batches, &ordered(&self.table, batches, options.sort)?)
     }
 
     /// Brings to the disk what the file holds in memory; `memory` counts that until it is there.
