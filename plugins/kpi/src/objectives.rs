@@ -163,10 +163,8 @@ impl Ask<'_> {
         let windows = self.windows();
         let mut ends: Vec<Truth> = windows.iter().flatten().map(|_| Truth::default()).collect();
         let mut truth = Truth::default();
-        // An hour is taken from its slots where all of them are there, else as a whole.
-        let hour = slo::HOUR_NS / rules.slot_ns();
-        let there = self.store.totals.cut.map_or(i64::MIN, |cut| -(-cut).div_euclid(hour) * hour);
-        let from = (start - self.reach()).max(there);
+        // Slots are looked at as long as they are there, and hours before them.
+        let from = (start - self.reach()).max(self.store.totals.cut.unwrap_or(i64::MIN));
         let timeline = self.store.timeline(rules, self.id, from - rules.hour, until)?;
         let mut slots = Vec::new();
         for slot in from - rules.hour..until {
@@ -181,7 +179,7 @@ impl Ask<'_> {
             }
         }
         let kept = record.history.hours.iter().filter(|kept| kept.start < from).chain(&record.days);
-        let history = History::new(kept.map(|kept| of_hour(rules, kept)), slots);
+        let history = History::cut(kept.map(|kept| of_hour(rules, kept)), slots, rules.time_of(from));
         let (since, to) = (rules.time_of(start), rules.time_of(until));
         let config = &rules.config.slo;
         let worked = self.objectives.iter().map(|one| slo::rows(&history, config, one, self.names, since, to));

@@ -224,7 +224,7 @@ macro_rules! window_row {
             /// Cost of the impact within the window: minutes times the configured rate; null where no rate is configured.
             /// Sum.
             pub(crate) cost: Option<f64>,
-            /// Fewer than 5 incidents (or as configured) are behind a mean of the row, or none or too few were resolved.
+            /// Fewer than 5 incidents (or as configured) were resolved, or are behind another mean of the row.
             pub(crate) low_confidence: bool,
             /// The coverage is below 0.90 (or as configured).
             pub(crate) low_coverage: bool,

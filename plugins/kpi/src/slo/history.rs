@@ -146,9 +146,20 @@ pub(super) struct Cursor(usize);
 impl History {
     /// A history of slots and, before them, hours, in any order. Slots of one start are added up.
     ///
-    /// An hour of which there is any slot is taken from its slots, so they are kept or given up by whole hours. Of an
-    /// hour without slots that a window cuts, the window has the share of its time.
+    /// An hour of which there is any slot is taken from its slots. Of an hour without slots that a window cuts, the
+    /// window has the share of its time.
     pub(crate) fn new(hours: impl IntoIterator<Item = Hour>, slots: impl IntoIterator<Item = Slot>) -> Self {
+        Self::cut(hours, slots, i64::MIN)
+    }
+
+    /// The same where slots before that time (nanoseconds since 1970) are forgotten: of the hour that it lies in they
+    /// are what the others leave of the hour, spread evenly.
+    pub(crate) fn cut(
+        hours: impl IntoIterator<Item = Hour>,
+        slots: impl IntoIterator<Item = Slot>,
+        since_ns: i64,
+    ) -> Self {
+        let since = since_ns.div_euclid(SLOT_NS);
         let mut all: Vec<(i64, i64, Sums)> =
             slots.into_iter().map(|slot| (slot.start.div_euclid(SLOT_NS), 1, Sums::from(&slot))).collect();
         // They mostly come in their order, and a sort that finds them so is a look at each.
@@ -157,10 +168,14 @@ impl History {
         for hour in hours {
             let start = hour.start.div_euclid(HOUR_NS) * HOUR_SLOTS;
             let at = all.partition_point(|(known, ..)| *known < start);
-            if all.get(at).is_none_or(|(known, ..)| *known >= start + HOUR_SLOTS) {
+            let known = all.iter().skip(at).take_while(|(known, ..)| *known < start + HOUR_SLOTS);
+            let cut = (start + 1..start + HOUR_SLOTS).contains(&since);
+            if cut || known.clone().next().is_none() {
+                let known = known.fold(Sums::default(), |sums, (.., slot)| sums.plus(*slot));
+                let rest = Sums::from(&hour).zip(known, |hour, known| hour.saturating_sub(known).max(0));
                 // Of two that tell of one hour the later one counts.
                 coarse.retain(|(known, ..)| *known != start);
-                coarse.push((start, HOUR_SLOTS, Sums::from(&hour)));
+                coarse.push((start, if cut { since - start } else { HOUR_SLOTS }, rest));
             }
         }
         all.append(&mut coarse);

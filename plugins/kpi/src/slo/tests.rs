@@ -243,6 +243,24 @@ fn an_hour_with_slots_is_taken_from_its_slots() {
 }
 
 #[test]
+fn an_hour_of_which_slots_are_forgotten_is_the_rest_and_its_other_slots() {
+    let slots = golden_day();
+    // In the first of two outages, and between them.
+    for cut in [at(10, 7, 40), at(10, 21, 0)] {
+        let kept = slots.iter().copied().filter(|slot| slot.start >= cut);
+        let (cut_off, whole) = (History::cut(hours_of(&slots), kept, cut), history(&slots));
+        let sums = |history: &History, from, to| history.between(from / SLOT_NS, to / SLOT_NS);
+        for (from, to) in [(DAY, at(11, 0, 0)), (at(10, 0, 0), at(24, 0, 0)), (cut, at(10, 59, 0)), (at(10, 0, 0), cut)]
+        {
+            assert_eq!(sums(&cut_off, from, to), sums(&whole, from, to), "{} to {}", clock(from), clock(to));
+        }
+        let rest = sums(&cut_off, at(10, 0, 0), cut);
+        let half = sums(&cut_off, at(10, 0, 0), at(10, 0, 0) + (cut - at(10, 0, 0)) / 2);
+        assert_eq!((half.valid() * 2.0, half.bad() * 2.0), (rest.valid(), rest.bad()), "spread evenly");
+    }
+}
+
+#[test]
 fn a_window_that_cuts_an_hour_without_slots_has_the_share_of_its_time() {
     let hour = Hour { start: DAY, valid: 3600.0, bad: 360.0, ..Hour::default() };
     let history = History::new([hour], []);
