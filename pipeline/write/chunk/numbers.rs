@@ -94,8 +94,13 @@ impl Bound for Number {
 /// None if these are numbers of a type that no table has.
 pub(super) fn encode(column: Column<'_>, compressor: &mut Compressor) -> Result<Option<Encoded>> {
     let valid = column.valid();
-    let Some((kind, values)) = gathered(column, &valid) else { return Ok(None) };
-    let alike = valid.is_empty() && values.len() < column.order.len();
+    let Some((kind, mut values)) = gathered(column, &valid) else { return Ok(None) };
+    let mut alike = valid.is_empty() && values.len() < column.order.len();
+    if alike && kind.is_nan(values[0]) {
+        // It has no place in the order of a dictionary.
+        values.resize(column.order.len(), values[0]);
+        alike = false;
+    }
     let repeating = match alike {
         true => Some(Repeating { values: values.clone(), places: Vec::new() }),
         false => repeating(column, kind, &values),

@@ -1,3 +1,4 @@
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -144,8 +145,9 @@ const KINDS: usize = 12;
 /// A column of some type, with these numbers in one form or another.
 fn of_kind(kind: usize, values: &[Option<u64>]) -> ArrayRef {
     let all = || values.iter().copied();
-    let text =
-        |value: u64| if value % 7 == 0 { String::new() } else { format!("{value:x}").repeat(1 + value as usize % 3) };
+    let text = |value: u64| {
+        if value.is_multiple_of(7) { String::new() } else { format!("{value:x}").repeat(1 + value as usize % 3) }
+    };
     match kind {
         0 => Arc::new(all().map(|value| value.map(|value| value.is_multiple_of(2))).collect::<BooleanArray>()),
         1 => Arc::new(all().map(|value| value.map(|value| value as i32)).collect::<Int32Array>()),
@@ -265,7 +267,7 @@ fn texts_that_are_too_many_for_a_dictionary_are_written_one_after_the_other() {
 fn a_page_has_no_more_bytes_than_it_may_unless_one_text_has() {
     let long = ["x".repeat(PAGE_BYTES), "y".repeat(PAGE_BYTES / 2), "z".repeat(PAGE_BYTES / 2), "z".into()];
     let column: ArrayRef = Arc::new(StringArray::from(long.to_vec()));
-    let file = file_of(&[column.clone()], &in_order(&column), true, zstd()).unwrap();
+    let file = file_of(from_ref(&column), &in_order(&column), true, zstd()).unwrap();
     assert_eq!(&read_array(file.clone()), &column);
     let options =
         parquet::arrow::arrow_reader::ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
@@ -276,7 +278,7 @@ fn a_page_has_no_more_bytes_than_it_may_unless_one_text_has() {
 
 #[test]
 fn statistics_of_numbers_are_in_the_order_of_their_type() {
-    let of = |column: ArrayRef| statistics(file_of(&[column.clone()], &in_order(&column), true, zstd()).unwrap());
+    let of = |column: ArrayRef| statistics(file_of(from_ref(&column), &in_order(&column), true, zstd()).unwrap());
     let bytes = |statistics: Statistics| {
         (statistics.min_bytes_opt().map(<[u8]>::to_vec), statistics.max_bytes_opt().map(<[u8]>::to_vec))
     };
@@ -302,7 +304,7 @@ fn differences_wrap_around_as_readers_have_it() {
     let wide =
         Int64Array::from_iter_values((0..300).map(|at| [i64::MIN, i64::MAX, 0, -1][at % 4].wrapping_add(at as i64)));
     for column in [Arc::new(narrow) as ArrayRef, Arc::new(wide)] {
-        let file = file_of(&[column.clone()], &in_order(&column), false, zstd()).unwrap();
+        let file = file_of(from_ref(&column), &in_order(&column), false, zstd()).unwrap();
         assert!(encoding(file.clone()).contains(&Encoding::DELTA_BINARY_PACKED));
         assert_eq!(&read_array(file), &column);
     }
@@ -316,13 +318,13 @@ fn lists_without_elements_are_read_back_and_others_are_not_for_us() {
     };
     for rows in [vec![Some(&[][..]); 30_000], vec![None; 30_000]] {
         let column = lists(&rows);
-        let file = file_of(&[column.clone()], &in_order(&column), true, zstd()).unwrap();
+        let file = file_of(from_ref(&column), &in_order(&column), true, zstd()).unwrap();
         let read = read_array(file);
         let read = read.as_list::<i32>();
         assert_eq!((read.len(), read.null_count(), read.values().len()), (30_000, column.null_count(), 0));
     }
     for rows in [&[Some(&[][..]), None][..], &[Some(&[1]), Some(&[])]] {
         let column = lists(rows);
-        assert!(file_of(&[column.clone()], &in_order(&column), true, zstd()).is_none());
+        assert!(file_of(from_ref(&column), &in_order(&column), true, zstd()).is_none());
     }
 }
