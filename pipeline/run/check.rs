@@ -7,8 +7,10 @@ use crate::sandbox::{self, Contract, Engine, EngineOptions, Limits};
 use crate::tables::{DerivedTable, Mode, PluginColumn, TableOptions, Tables};
 use crate::write::{self, WriteOptions};
 use crate::{Error, Result, Signal};
+use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::available_parallelism;
 
 /// A plugin that was loaded and configured, and what it said of itself.
 #[derive(Clone, Debug)]
@@ -50,13 +52,24 @@ pub(super) fn links(config: &Config) -> Result<(Vec<Link>, Vec<Checked>)> {
         return Ok((Vec::new(), Vec::new()));
     }
     let engine = engine()?;
-    let mut both = (Vec::new(), Vec::new());
-    for plugin in &config.plugins {
-        let (link, checked) = link(&engine, plugin, &config.directory)?;
-        both.0.push(link);
-        both.1.push(checked);
-    }
-    Ok(both)
+    let loaded: Vec<_> = config.plugins.iter().map(|_| OnceLock::new()).collect();
+    let left = Mutex::new(config.plugins.iter().zip(&loaded));
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    // Side by side: loading is most of a start, also where compiled code is cached.
+    let load = || {
+        while let Some((plugin, place)) = next() {
+            let _ = place.set(link(&engine, plugin, &config.directory));
+        }
+    };
+    let threads = available_parallelism().map_or(1, NonZero::get).min(config.plugins.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where no other thread can be had, this one loads them all.
+            let _ = std::thread::Builder::new().name("weir-load".into()).spawn_scoped(scope, load);
+        }
+        load();
+    });
+    loaded.into_iter().filter_map(OnceLock::into_inner).collect::<Result<Vec<_>>>().map(|both| both.into_iter().unzip())
 }
 
 fn link(engine: &Engine, plugin: &config::Plugin, directory: &Path) -> Result<(Link, Checked)> {
