@@ -162,10 +162,24 @@ fn ran() -> Duration {
     Duration::from_nanos(told.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("nanoseconds"))
 }
 
+/// The module of a plugin: the shipped one, or that of the folder which `WEIR_BENCH_MODULES` names.
+fn module(name: &str) -> Result<Vec<u8>> {
+    if let Some(folder) = std::env::var_os("WEIR_BENCH_MODULES") {
+        let path = std::path::Path::new(&folder).join(format!("{name}.wasm"));
+        return std::fs::read(&path).map_err(|error| Error::storage(format!("{}: {error}", path.display())));
+    }
+    let module = shipped(name).ok_or_else(|| Error::config(format!("no plugin `{name}` is shipped")))?;
+    Ok(module.to_vec())
+}
+
 /// A plugin with its defaults; for many services with the settings that its README names for them.
 fn link(engine: &Engine, name: &str, load: &Load) -> Result<Link> {
     let mut limits = Limits { time_per_call: Duration::from_secs(20), ..Limits::default() };
     let mut config = "{}";
+    if load.kind == Kind::Histograms {
+        // Two blocks of the points of so many series are more than the default.
+        limits = Limits { state_bytes: 256 << 20, ..limits };
+    }
     if load.services > 10_000 {
         limits = Limits { memory_bytes: 256 << 20, state_bytes: 1 << 30, rows_emitted: 1_000_000, ..limits };
         config = match name {
@@ -173,7 +187,7 @@ fn link(engine: &Engine, name: &str, load: &Load) -> Result<Link> {
             _ => r#"{ "instances_max": 30000 }"#,
         };
     }
-    let module = shipped(name).ok_or_else(|| Error::config(format!("no plugin `{name}` is shipped")))?;
-    let plugin = Plugin::load(engine, name, module, &limits)?;
+    let module = module(name)?;
+    let plugin = Plugin::load(engine, name, &module, &limits)?;
     Ok(Link { plugin, config_json: config.into(), name: name.into(), signals: None, on_error: None, limits })
 }

@@ -20,19 +20,48 @@ pub struct Kept {
 }
 
 impl Chain {
-    /// What changed for each stateful plugin since this was asked last; everything, if `all`. No batch may be under way.
+    /// What changed for each stateful plugin since this was asked last, as [`decode`] reads it; everything, if `all`. None
+    /// where nothing changed. No batch may be under way.
     ///
     /// # Errors
     ///
     /// `Bug` where held rows cannot be encoded.
+    pub fn record(&self, all: bool) -> Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        let mut plugins = 0;
+        count(&mut bytes, plugins);
+        for stage in self.stages.iter().filter(|stage| stage.contract.stateful) {
+            let (before, mut some) = (bytes.len(), false);
+            content(&mut bytes, Some(stage.name.as_bytes()));
+            let entries = |bytes: &mut Vec<u8>, entries: usize, size: usize| {
+                // In one piece of the right size: it may be most of the memory that there is.
+                bytes.reserve_exact(size + 64);
+                count(bytes, entries);
+                some = entries > 0;
+            };
+            let entry = |bytes: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>| {
+                content(bytes, Some(key));
+                content(bytes, value);
+            };
+            let held = stage.with_state(|state| state.changes(all, &mut bytes, entries, entry))?;
+            held_rows(&mut bytes, &held);
+            if all || some || !held.is_empty() {
+                plugins += 1;
+            } else {
+                bytes.truncate(before);
+            }
+        }
+        bytes[..size_of::<u64>()].copy_from_slice(&(plugins as u64).to_le_bytes());
+        Ok((all || plugins > 0).then_some(bytes))
+    }
+
+    /// The same, read again: for whoever looks at it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`record`](Self::record).
     pub fn kept(&self, all: bool) -> Result<Vec<Kept>> {
-        let stateful = self.stages.iter().filter(|stage| stage.contract.stateful);
-        let kept = stateful.map(|stage| {
-            let (entries, held) = stage.with_state(|state| state.changes(all))?;
-            Ok(Kept { plugin: stage.name.to_string(), entries, held })
-        });
-        let kept = kept.collect::<Result<Vec<_>>>()?;
-        Ok(kept.into_iter().filter(|kept| all || !kept.entries.is_empty() || !kept.held.is_empty()).collect())
+        self.record(all)?.map_or(Ok(Vec::new()), |bytes| decode(&bytes))
     }
 
     /// How many bytes are kept for the stateful plugins.
@@ -83,13 +112,18 @@ pub fn encode(kept: &[Kept]) -> Vec<u8> {
             content(&mut bytes, Some(key));
             content(&mut bytes, value.as_deref());
         }
-        count(&mut bytes, held.len());
-        for (number, chunk) in held {
-            bytes.extend(number.to_le_bytes());
-            content(&mut bytes, chunk.as_deref());
-        }
+        held_rows(&mut bytes, held);
     }
     bytes
+}
+
+fn held_rows(bytes: &mut Vec<u8>, held: &[ChunkEntry]) {
+    bytes.reserve_exact(held.iter().map(|(_, chunk)| 16 + chunk.as_ref().map_or(0, Vec::len)).sum::<usize>() + 64);
+    count(bytes, held.len());
+    for (number, chunk) in held {
+        bytes.extend(number.to_le_bytes());
+        content(bytes, chunk.as_deref());
+    }
 }
 
 /// The inverse of [`encode`].

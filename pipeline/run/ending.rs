@@ -4,7 +4,7 @@ use super::coalesce::Cut;
 use super::{NOT_REPLAYING, Shared, account};
 use crate::log::Lsn;
 use crate::write::Along;
-use crate::{Error, Result, chain};
+use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
@@ -121,8 +121,7 @@ impl Shared {
     fn rotate(&self, cut: Cut) -> Result<()> {
         let whole = self.writer.wants_whole_state();
         // Taking what changed marks it as taken: after an error here nobody knows any more what is not recorded.
-        let kept = self.chain.kept(whole).inspect_err(|error| self.failure.set_lost(error.clone()))?;
-        let state = (whole || !kept.is_empty()).then(|| chain::encode_kept(&kept));
+        let state = self.chain.record(whole).inspect_err(|error| self.failure.set_lost(error.clone()))?;
         let about = self.about();
         self.writer.rotate(Along { position: cut.position, watermark: cut.watermark, state, whole, about });
         Ok(())

@@ -156,9 +156,9 @@ impl Builder {
         if let Some((store, most)) = self.store {
             (options.to, publish_max) = (store, most);
         }
-        let (writer, restored) = Writer::start(options, Arc::clone(&tables))?;
-        for state in &restored.state {
-            chain.restore(chain::decode_kept(state)?)?;
+        let (writer, mut restored) = Writer::start(options, Arc::clone(&tables))?;
+        for state in std::mem::take(&mut restored.state) {
+            chain.restore(chain::decode_kept(&state)?)?;
         }
         let failure = Failure::default();
         let (log, recovered) = open_log(&config, files, restored.position, &failure)?;

@@ -24,22 +24,32 @@ pub struct State {
 }
 
 impl State {
-    /// The entries and the held rows that changed since this was asked last; all of them, if `all`.
+    /// Hands over what changed since this was asked last, or all of it, if `all`: to `count` how many entries there are and
+    /// about how many bytes they take, then to `entry` each with its value (none where it was deleted); gives the held rows.
+    /// Nothing is copied on the way: of a large state there is not room for two.
     ///
     /// # Errors
     ///
     /// `Bug` where held rows cannot be encoded; nothing counts as told then.
-    pub(crate) fn changes(&mut self, all: bool) -> Result<(Vec<Entry>, Vec<ChunkEntry>)> {
+    pub(crate) fn changes<T>(
+        &mut self,
+        all: bool,
+        into: &mut T,
+        count: impl FnOnce(&mut T, usize, usize),
+        mut entry: impl FnMut(&mut T, &[u8], Option<&[u8]>),
+    ) -> Result<Vec<ChunkEntry>> {
         let held = self.held.changes(all)?;
         let changed = std::mem::take(&mut self.changed);
         if all {
-            return Ok((self.entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(), held));
+            count(into, self.entries.len(), self.bytes);
+            self.entries.iter().for_each(|(key, value)| entry(into, key, Some(value)));
+            return Ok(held);
         }
-        let entry = |key: Vec<u8>| {
-            let value = self.entries.get(&key).cloned();
-            (key, value)
-        };
-        Ok((changed.into_iter().map(entry).collect(), held))
+        let value = |key: &[u8]| self.entries.get(key).map(Vec::as_slice);
+        let bytes = changed.iter().map(|key| entry_bytes(key, value(key).unwrap_or_default())).sum();
+        count(into, changed.len(), bytes);
+        changed.iter().for_each(|key| entry(into, key, value(key)));
+        Ok(held)
     }
 
     /// Puts entries back as they were recorded, over what an earlier record says.
@@ -267,20 +277,30 @@ mod tests {
         overlay.put(b"l".to_vec(), vec![0; 9], limit).expect("there is room again");
     }
 
+    fn changes(state: &mut State, all: bool) -> Vec<Entry> {
+        let mut told = (0, Vec::new());
+        let entry = |told: &mut (usize, Vec<Entry>), key: &[u8], value: Option<&[u8]>| {
+            told.1.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+        };
+        state.changes(all, &mut told, |told, entries, _| told.0 = entries, entry).expect("no held rows");
+        assert_eq!(told.0, told.1.len());
+        told.1
+    }
+
     #[test]
     fn the_changes_since_the_last_record_make_the_same_state_over_the_one_recorded_before() {
         let mut recorded = state(&[("a/1", "x"), ("a/2", "y"), ("a/4", "z"), ("b", "w")]);
         let mut now = changed().commit();
-        let (entries_changed, _) = now.changes(false).expect("no held rows");
+        let entries_changed = changes(&mut now, false);
         assert_eq!(
             keys(&entries_changed.iter().map(|(key, _)| (key.clone(), Vec::new())).collect::<Vec<_>>()),
             ["a/1", "a/3", "a/4"]
         );
         recorded.restore(entries_changed);
         assert_eq!((entries(&recorded), recorded.bytes()), (entries(&now), now.bytes()));
-        assert!(now.changes(false).expect("no held rows").0.is_empty(), "what is recorded is not changed any more");
+        assert!(changes(&mut now, false).is_empty(), "what is recorded is not changed any more");
         let mut whole = State::default();
-        whole.restore(now.changes(true).expect("no held rows").0);
+        whole.restore(changes(&mut now, true));
         assert_eq!((entries(&whole), whole.bytes()), (entries(&now), now.bytes()));
     }
 }

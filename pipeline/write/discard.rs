@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::inspect::looking;
 use super::record::{self, Record};
-use super::{Along, lock, staging, state};
+use super::{lock, staging, state};
 use crate::files::Files;
 use crate::{Error, Result};
 
@@ -37,15 +37,13 @@ pub fn replace_state(
             last.epoch
         )));
     }
-    let along =
-        Along { position: last.to, watermark: last.watermark, state: Some(state), whole: true, ..Along::default() };
     let mut next = Record {
         epoch: last.epoch + 1,
         previous: last.digest.clone(),
         from: last.to,
         to: last.to,
         watermark: last.watermark,
-        state: state::write(&options, last.epoch + 1, &along, last)?,
+        state: state::write(&options, last.epoch + 1, Some(&state), true, last)?,
         ..Record::default()
     };
     staging::sync_folder(&options)?;

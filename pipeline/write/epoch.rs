@@ -48,7 +48,10 @@ pub(super) struct Closing {
     epoch: Arc<Epoch>,
     partitions: Mutex<Vec<Arc<Partition>>>,
     days: Mutex<Vec<Arc<Day>>>,
+    /// Without the state.
     along: Along,
+    /// The state of plugins, until it is recorded: then it is on the disk, and not to be held until the epoch is published.
+    state: Mutex<Option<Vec<u8>>>,
     recorded: AtomicBool,
 }
 
@@ -97,7 +100,7 @@ impl Writer {
     }
 
     /// Lets a new epoch begin. What was taken before belongs to the one that ends, together with `along`. Returns at once.
-    pub fn rotate(&self, along: Along) {
+    pub fn rotate(&self, mut along: Along) {
         let mut open = locked(&self.open);
         let next = Epoch::new(open.epoch.number + 1);
         let epoch = std::mem::replace(&mut open.epoch, next);
@@ -105,6 +108,7 @@ impl Writer {
             epoch,
             partitions: Mutex::new(std::mem::take(&mut open.partitions).into_values().collect()),
             days: Mutex::new(std::mem::take(&mut open.days).into_values().collect()),
+            state: Mutex::new(along.state.take()),
             along,
             recorded: AtomicBool::new(false),
         };
@@ -222,6 +226,7 @@ impl Writer {
                 partitions: Mutex::default(),
                 days: Mutex::default(),
                 along: Along { position: record.to, ..Along::default() },
+                state: Mutex::default(),
                 recorded: AtomicBool::new(true),
             }));
             ledger.there.push(record.epoch);
@@ -256,6 +261,7 @@ impl Writer {
     fn record(&self, closing: &Closing) -> Result<()> {
         let number = closing.epoch.number;
         let mut ledger = locked(&self.ledger);
+        let mut state = locked(&closing.state);
         let last = &ledger.last;
         let mut record = Record {
             epoch: number,
@@ -264,11 +270,12 @@ impl Writer {
             to: closing.along.position,
             watermark: closing.along.watermark.or(last.watermark),
             files: locked(&closing.epoch.staged).clone(),
-            state: state::write(&self.options, number, &closing.along, last)?,
+            state: state::write(&self.options, number, state.as_deref(), closing.along.whole, last)?,
             about: closing.along.about.clone(),
             digest: String::new(),
         };
         record::write(&self.options, &mut record)?;
+        *state = None;
         ledger.last = record;
         ledger.there.push(number);
         // It stands, whatever becomes of what follows: a second record of the epoch would not be its own successor.

@@ -1,7 +1,7 @@
 //! The state of plugins on the disk: a whole one, and files with what changed since, each named by a record.
 
+use super::WriteOptions;
 use super::record::{Record, StateFile, sha256};
-use super::{Along, WriteOptions};
 use crate::files::{self, failed};
 use crate::{Error, Result};
 
@@ -24,12 +24,18 @@ pub(super) fn wants_whole(last: &Record) -> bool {
 }
 
 /// Writes what an epoch has of the state; gives the files that make it up.
-pub(super) fn write(options: &WriteOptions, epoch: u64, along: &Along, last: &Record) -> Result<Vec<StateFile>> {
-    let Some(state) = &along.state else { return Ok(last.state.clone()) };
+pub(super) fn write(
+    options: &WriteOptions,
+    epoch: u64,
+    state: Option<&[u8]>,
+    whole: bool,
+    last: &Record,
+) -> Result<Vec<StateFile>> {
+    let Some(state) = state else { return Ok(last.state.clone()) };
     let name = format!("{}-{epoch}.state", options.writer_name);
     files::replace(&*options.files, &options.staging.join(&name), state)?;
     let file = StateFile { name, bytes: state.len() as u64, sha256: sha256(state) };
-    let mut all = if along.whole { Vec::new() } else { last.state.clone() };
+    let mut all = if whole { Vec::new() } else { last.state.clone() };
     all.push(file);
     Ok(all)
 }

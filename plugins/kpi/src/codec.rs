@@ -162,10 +162,9 @@ impl Hasher for Mixer {
 
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        // The upper half of the product is mixed best, and a map looks at the lower one.
-        let product =
-            u128::from(self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        self.0 = (product >> 64) as u64 ^ product as u64;
+        // The upper bits of a product are mixed best, and a map looks at the lower ones, too.
+        let product = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
     }
 
     #[inline]

@@ -13,8 +13,9 @@ use crate::codec::{In, Mixed, Out, mix_text};
 use crate::config::Rules;
 use crate::ingest::touched;
 use crate::keys::ServiceId;
+use crate::pages::{At, page_of};
 use crate::slots::{PAGE, Source, read_fixed, write_fixed};
-use crate::store::{At, Store, page_of};
+use crate::store::Store;
 
 const FAILURES: BytesState<At> = BytesState::named("f");
 

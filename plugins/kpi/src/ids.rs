@@ -40,6 +40,11 @@ struct Table {
 }
 
 impl Table {
+    /// A table that need not grow for so many numbers.
+    fn for_numbers(numbers: usize) -> Self {
+        Self { places: vec![0; numbers * 3 / 2 + 1], used: 0 }
+    }
+
     /// Where the number is, or where it would be.
     #[inline]
     fn place(&self, number: u64) -> usize {
@@ -83,26 +88,35 @@ impl Table {
     fn contains(&self, number: u64) -> bool {
         !self.places.is_empty() && self.places[self.place(number.max(1))] != 0
     }
+
+    /// What stands where the search for a number begins.
+    #[inline]
+    fn glance(&self, number: u64) -> u64 {
+        let at = ((number & u64::from(u32::MAX)) * self.places.len() as u64) >> 32;
+        self.places.get(at as usize).copied().unwrap_or(0)
+    }
 }
 
-/// From so many numbers on a set is many tables, so that it does not stand twice in memory while it grows.
-const SPLIT: usize = 1 << 16;
+/// Sets of more numbers are many tables, so that they do not stand twice in memory while they grow.
+const SPLIT: usize = 1 << 15;
 const PARTS: usize = 64;
+/// From so many numbers on a set is made as large as it is expected to become: growing costs more than adding.
+const GUESS: usize = 1 << 10;
 
 /// A set of numbers that are hashes themselves.
 #[derive(Debug)]
 struct Set {
     parts: Vec<Table>,
     len: usize,
-}
-
-impl Default for Set {
-    fn default() -> Self {
-        Self { parts: vec![Table::default()], len: 0 }
-    }
+    /// How many numbers it may come to have.
+    expected: usize,
 }
 
 impl Set {
+    fn new(expected: usize) -> Self {
+        Self { parts: vec![Table::default()], len: 0, expected }
+    }
+
     #[inline]
     fn part(&self, number: u64) -> usize {
         if self.parts.len() == 1 { 0 } else { (number >> 58) as usize }
@@ -113,8 +127,8 @@ impl Set {
         let part = self.part(number);
         let new = self.parts[part].insert(number);
         self.len += usize::from(new);
-        if self.len == SPLIT && self.parts.len() == 1 {
-            self.split();
+        if new && (self.len == GUESS || self.len == SPLIT) {
+            self.make_room();
         }
         new
     }
@@ -125,9 +139,16 @@ impl Set {
     }
 
     #[cold]
-    fn split(&mut self) {
-        let whole = std::mem::take(&mut self.parts);
-        self.parts.resize_with(PARTS, Table::default);
+    fn make_room(&mut self) {
+        let wanted = self.expected.max(self.len + self.len / 2);
+        let parts = if wanted > SPLIT { PARTS } else { 1 };
+        if parts == self.parts.len() && self.len > GUESS {
+            return;
+        }
+        // Parts are not of one size: a little more for each.
+        let each = (wanted + wanted / 8) / parts;
+        let tables = (0..parts).map(|_| Table::for_numbers(each)).collect();
+        let whole = std::mem::replace(&mut self.parts, tables);
         for number in whole.into_iter().flat_map(|table| table.places).filter(|number| *number != 0) {
             let part = self.part(number);
             self.parts[part].insert(number);
@@ -136,12 +157,10 @@ impl Set {
 }
 
 /// The ids of a slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct OfSlot {
     slot: i64,
     known: Set,
-    /// How many are known of each service.
-    of_service: HashMap<ServiceId, u32, Mixed>,
     /// What this call has added.
     new: Vec<(ServiceId, u64)>,
     /// The last chunk, as it is in the state.
@@ -164,13 +183,10 @@ fn read_chunk(bytes: &[u8], mut each: impl FnMut(ServiceId, u64)) -> Option<()> 
 }
 
 impl OfSlot {
-    fn load(slot: i64) -> Result<Self> {
-        let mut ids = Self { slot, ..Self::default() };
+    fn load(slot: i64, expected: usize) -> Result<Self> {
+        let mut ids = Self { slot, known: Set::new(expected), new: Vec::new(), chunk: 0, bytes: Vec::new(), used: 0 };
         IDS.each(&slot, |(_, chunk), bytes| {
-            let read = read_chunk(&bytes, |service, id| {
-                ids.known.insert(mix(id, service.into()));
-                *ids.of_service.entry(service).or_default() += 1;
-            });
+            let read = read_chunk(&bytes, |service, id| _ = ids.known.insert(mix(id, service.into())));
             read.ok_or_else(|| Error::new("ids in the state cannot be read: discard the state"))?;
             (ids.chunk, ids.bytes) = (chunk, bytes);
             Ok(())
@@ -191,7 +207,6 @@ impl OfSlot {
         out.0.reserve(self.new.len() * 9);
         for run in self.new.chunk_by(|one, other| one.0 == other.0) {
             let service = run.first().map_or(0, |(service, _)| *service);
-            *self.of_service.entry(service).or_default() += run.len() as u32;
             out.u(service.into()).u(run.len() as u64);
             run.iter().for_each(|(_, id)| _ = out.hash(*id));
         }
@@ -214,6 +229,8 @@ pub(crate) struct Ids {
     at_hand: Vec<OfSlot>,
     places: HashMap<i64, usize, Mixed>,
     calls: u64,
+    /// How many the slots before came to have: the next ones are likely to.
+    expected: usize,
 }
 
 impl Ids {
@@ -222,7 +239,12 @@ impl Ids {
         let place = match self.places.get(&slot) {
             Some(&place) => place,
             None => {
-                self.at_hand.push(OfSlot::load(slot)?);
+                let newer = self.at_hand.iter().all(|ids| ids.slot < slot);
+                let last = self.at_hand.iter().max_by_key(|ids| ids.slot).filter(|_| newer);
+                self.expected = last.map_or(self.expected, |ids| ids.known.len.max(self.expected / 2));
+                // A slot in the past has few, whatever the newest ones have.
+                let expected = if newer { self.expected + self.expected / 16 } else { 0 };
+                self.at_hand.push(OfSlot::load(slot, expected)?);
                 self.places.insert(slot, self.at_hand.len() - 1);
                 self.at_hand.len() - 1
             }
@@ -231,9 +253,16 @@ impl Ids {
         Ok(place)
     }
 
-    /// How many ids are known of a service in the slot of that place; those of this call are not among them.
-    pub(crate) fn known(&self, place: usize, service: ServiceId) -> u32 {
-        self.at_hand[place].of_service.get(&service).copied().unwrap_or(0)
+    /// Brings what the search for these ids will look at into the processor's caches. One after the other each would be waited
+    /// for; a loop that does nothing else waits for many at once.
+    pub(crate) fn warm(&self, place: usize, ids: impl Iterator<Item = (ServiceId, u64)>) {
+        let Some(of_slot) = self.at_hand.get(place) else { return };
+        let set = &of_slot.known;
+        let seen = ids.fold(0, |seen, (service, id)| {
+            let number = mix(id, service.into());
+            seen ^ set.parts[set.part(number)].glance(number)
+        });
+        std::hint::black_box(seen);
     }
 
     /// Looks for an id of a service in the slot of that place, and knows it from now on, if there is `room`.
@@ -317,14 +346,16 @@ mod tests {
 
     #[test]
     fn a_set_knows_what_was_added_and_nothing_else_whatever_its_size() {
-        let mut set = Set::default();
-        let numbers = |from: u64, to: u64| (from..to).map(|number| mix(0, number));
-        assert!(numbers(0, 200_000).all(|number| set.insert(number)));
-        assert!(set.insert(0), "also the number that stands for none");
-        assert!(numbers(0, 200_000).chain([0]).all(|number| !set.insert(number)));
-        assert!(numbers(0, 200_000).all(|number| set.contains(number)));
-        assert!(!numbers(200_000, 300_000).any(|number| set.contains(number)));
-        assert_eq!(set.len, 200_001);
+        for expected in [0, 5_000, 90_000, 400_000] {
+            let mut set = Set::new(expected);
+            let numbers = |from: u64, to: u64| (from..to).map(|number| mix(0, number));
+            assert!(numbers(0, 200_000).all(|number| set.insert(number)));
+            assert!(set.insert(0), "also the number that stands for none");
+            assert!(numbers(0, 200_000).chain([0]).all(|number| !set.insert(number)));
+            assert!(numbers(0, 200_000).all(|number| set.contains(number)));
+            assert!(!numbers(200_000, 300_000).any(|number| set.contains(number)));
+            assert_eq!(set.len, 200_001);
+        }
     }
 
     #[test]

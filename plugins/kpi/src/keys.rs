@@ -19,11 +19,14 @@ const OVERFLOW: &str = "__overflow__";
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     names: Vec<ServiceKey>,
-    by_hash: HashMap<u64, ServiceId, Mixed>,
+    /// By one hash of the names, with another: of many services the names are spread over the memory, and to compare
+    /// them costs more than all else that a row of each takes. Two of 128 bits that are equal there will not be.
+    by_hash: HashMap<u64, (u64, ServiceId), Mixed>,
 }
 
-fn hash(namespace: &str, service: &str, environment: &str) -> u64 {
-    [namespace, service, environment].iter().fold(0, |hash, text| mix_text(hash, text))
+fn hash(namespace: &str, service: &str, environment: &str) -> (u64, u64) {
+    let over = |seed: u64| [namespace, service, environment].iter().fold(seed, |hash, text| mix_text(hash, text));
+    (over(0), over(0x6b70_695f_6b65_7973))
 }
 
 impl Services {
@@ -41,11 +44,11 @@ impl Services {
 
     fn add(&mut self, key: ServiceKey) -> ServiceId {
         let id = self.names.len() as ServiceId;
-        let mut hash = hash(&key.namespace, &key.service, &key.environment);
+        let (mut hash, other) = hash(&key.namespace, &key.service, &key.environment);
         while self.by_hash.contains_key(&hash) {
             hash = hash.wrapping_add(1);
         }
-        self.by_hash.insert(hash, id);
+        self.by_hash.insert(hash, (other, id));
         self.names.push(key);
         id
     }
@@ -64,12 +67,9 @@ impl Services {
 
     /// The number of a service; a new one has it from now on. Those beyond the limit share one.
     pub(crate) fn id(&mut self, namespace: &str, service: &str, environment: &str, limit: u32) -> Result<ServiceId> {
-        let mut hash = hash(namespace, service, environment);
-        while let Some(&id) = self.by_hash.get(&hash) {
-            let known = self.names.get(id as usize);
-            if known.is_some_and(|key| {
-                key.namespace == namespace && key.service == service && key.environment == environment
-            }) {
+        let (mut hash, other) = hash(namespace, service, environment);
+        while let Some(&(known, id)) = self.by_hash.get(&hash) {
+            if known == other {
                 return Ok(id);
             }
             hash = hash.wrapping_add(1);

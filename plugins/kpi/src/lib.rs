@@ -18,6 +18,7 @@ mod keys;
 mod lifecycle;
 mod machine;
 mod objectives;
+mod pages;
 mod points;
 mod publish;
 mod service;
@@ -42,7 +43,7 @@ use service::World;
 use silence::Silences;
 use slo::SloRow;
 use slots::BLOCK_S;
-use store::{Dirty, Store};
+use store::Store;
 use tables::{AvailabilityRow, DayRow, HourRow, IncidentRow};
 
 /// The plugin.
@@ -135,6 +136,8 @@ impl Processor for Kpi {
 
 /// So many services that have changed are looked for at once.
 const DIRTY_AT_ONCE: usize = 256;
+/// What a look at whether a service is silent costs, in slots that could be looked at instead.
+const LOOK_WORK: u64 = 20;
 
 impl Kpi {
     fn evaluate(&self, hand: &mut Hand, watermark: Timestamp) -> Result {
@@ -170,13 +173,15 @@ impl Kpi {
             }
             work += self.evaluate_one(hand, id, until)?;
         }
-        self.evaluate_silent(hand, until)?;
+        more |= self.evaluate_silent(hand, until, work)?;
         if more || hand.store.totals.left > 0 {
             advance_again();
         }
         // Only what was evaluated is forgotten.
         if hand.store.totals.left == 0 && before != hand.store.totals {
             self.forget(hand, before.until, until)?;
+        } else if hand.store.points_left {
+            points::forget(rules, &mut hand.store)?;
         }
         hand.silences.save()?;
         if hand.store.totals != before {
@@ -210,27 +215,45 @@ impl Kpi {
         if dirty.is_some() {
             store::clean(id);
         }
+        hand.store.evaluates(id);
+        // Evaluations look for slots in the state.
+        hand.store.settle()?;
         let maintenance = hand.maintenance.as_deref().unwrap_or_default();
         let mut world =
             World { rules: &self.rules, store: &hand.store, maintenance, silences: &mut hand.silences, until };
         service::evaluate(&mut world, id, key, dirty)
     }
 
-    /// Where it has changed how many services are silent, those that are always on may be down or not.
-    fn evaluate_silent(&self, hand: &mut Hand, until: i64) -> Result {
-        if !hand.silences.is_unsettled() || hand.store.totals.left > 0 {
-            return Ok(());
+    /// Where it has changed how many services are silent, those that are always on may be down or not. Tells whether some
+    /// are left for the next call: this one has done so much work.
+    fn evaluate_silent(&self, hand: &mut Hand, until: i64, mut work: u64) -> Result<bool> {
+        if hand.store.totals.left > 0 {
+            return Ok(false);
         }
-        hand.silences.settle();
-        let always_on = hand.services.iter().filter(|(_, key)| self.rules.is_always_on(&key.service));
-        let ids: Vec<ServiceId> = always_on.map(|(id, _)| id).collect();
-        for id in ids {
+        // One round comes to its end before the next begins, or the last services would never have their turn.
+        if hand.store.totals.silent.is_none() && hand.silences.is_unsettled() {
+            hand.silences.settle();
+            hand.store.totals.silent = Some(0);
+        }
+        while let Some(id) = hand.store.totals.silent {
+            let Some(key) = hand.services.key(id) else {
+                hand.store.totals.silent = None;
+                break;
+            };
+            if work >= self.rules.config.work_max {
+                return Ok(true);
+            }
+            hand.store.totals.silent = Some(id + 1);
+            if !self.rules.is_always_on(&key.service) {
+                continue;
+            }
+            work += LOOK_WORK;
             if let Some(from) = service::silent_since(&self.rules, id)? {
-                store::mark(id, Dirty { from, all: false })?;
-                self.evaluate_one(hand, id, until)?;
+                hand.store.mark(id, from)?;
+                work += self.evaluate_one(hand, id, until)?;
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
 

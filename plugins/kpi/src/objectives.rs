@@ -164,10 +164,16 @@ impl Ask<'_> {
         let mut ends: Vec<Truth> = windows.iter().flatten().map(|_| Truth::default()).collect();
         let mut truth = Truth::default();
         // Slots are looked at as long as they are there, and hours before them.
-        let from = (start - self.reach()).max(self.store.totals.cut.unwrap_or(i64::MIN));
-        let timeline = self.store.timeline(rules, self.id, from - rules.hour, until)?;
+        let wanted = start - self.reach();
+        let reached = wanted.max(self.store.totals.cut.unwrap_or(i64::MIN));
+        // Where nothing was ever known of the service there is nothing to look at.
+        let hour = slo::HOUR_NS / rules.slot_ns();
+        let begin = record.begin.unwrap_or(i64::MIN).min(start);
+        let from = reached.max(begin.div_euclid(hour).saturating_mul(hour));
+        let looked = (from - rules.hour).max(begin);
+        let timeline = self.store.timeline(rules, self.id, looked, until)?;
         let mut slots = Vec::new();
-        for slot in from - rules.hour..until {
+        for slot in looked..until {
             let counted = self.slot(&timeline, &mut truth, slot);
             if slot >= from && counted.valid > 0.0 {
                 slots.push(counted);
@@ -185,7 +191,7 @@ impl Ask<'_> {
         let worked = self.objectives.iter().map(|one| slo::rows(&history, config, one, self.names, since, to));
         let worked: Vec<_> = worked.collect();
         // What is followed looks at slots that are a window away, so they have to be there.
-        let windows = windows.filter(|_| from == start - self.reach());
+        let windows = windows.filter(|_| reached == wanted);
         record.followed = windows.map(|windows| {
             let worked = self.objectives.iter().copied().zip(&worked);
             Followed { watch: Watch::begin(&history, &windows, to, worked), truth, tails: ends }

@@ -14,12 +14,18 @@ use crate::keys::ServiceId;
 use crate::slots::{ONE, Source};
 use crate::store::Store;
 
-/// The points of a series in an hour: the oldest hours sort first.
+/// The points of a series in five minutes, and before them the last that came earlier where those are forgotten. The
+/// oldest sort first.
 const POINTS: BytesState<(i64, u64)> = BytesState::named("p");
 
+const BLOCK_NS: i64 = 300_000_000_000;
 const HOUR_NS: i64 = 3_600_000_000_000;
+/// The blocks that an hour before a point reaches back.
+const BLOCKS: i64 = HOUR_NS / BLOCK_NS;
 /// What a point adds depends on so many points before it.
 const BEFORE: usize = 3;
+/// A call forgets so many entries; the next one goes on.
+const FORGOTTEN_AT_ONCE: usize = 4096;
 
 /// Whether a point counts since the start of the series, or since the point before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +72,9 @@ pub(crate) struct Told {
 }
 
 impl Point {
-    /// The number of the hour that a time lies in.
-    pub(crate) fn hour(time: i64) -> i64 {
-        time.div_euclid(HOUR_NS)
+    /// The number of the five minutes that a time lies in.
+    pub(crate) fn block(time: i64) -> i64 {
+        time.div_euclid(BLOCK_NS)
     }
 
     /// All that it has counted.
@@ -93,10 +99,12 @@ const SLOW: u64 = 2;
 const SAME_LIMIT: u64 = 4;
 const WHOLE: u64 = 8;
 
-fn encode(points: &[Point]) -> Vec<u8> {
-    let mut out = Out(Vec::with_capacity(points.len() * 9));
-    let mut last = Point { time: 0, start: None, count: 0, slow: None };
-    let mut known = Slow { over_ns: 0, parts: 0 };
+/// Appends points to those that are encoded already.
+fn append(known: &[Point], points: &[Point], bytes: Vec<u8>) -> Vec<u8> {
+    let mut out = Out(bytes);
+    out.0.reserve(points.len() * 10);
+    let mut last = known.last().copied().unwrap_or(Point { time: 0, start: None, count: 0, slow: None });
+    let mut known = known.iter().rev().find_map(|point| point.slow).unwrap_or(Slow { over_ns: 0, parts: 0 });
     for point in points {
         let flag = |is: bool, flag: u64| if is { flag } else { 0 };
         let more = point.slow.map_or(0, |slow| slow.parts.wrapping_sub(known.parts).cast_signed());
@@ -118,6 +126,10 @@ fn encode(points: &[Point]) -> Vec<u8> {
         last = *point;
     }
     out.0
+}
+
+fn encode(points: &[Point]) -> Vec<u8> {
+    append(&[], points, Vec::new())
 }
 
 fn decode(bytes: &[u8]) -> Option<Vec<Point>> {
@@ -144,12 +156,39 @@ fn decode(bytes: &[u8]) -> Option<Vec<Point>> {
     Some(points)
 }
 
-fn load(hour: i64, series: u64) -> Result<Vec<Point>> {
-    let Some(bytes) = POINTS.get(&(hour, series)) else { return Ok(Vec::new()) };
-    decode(&bytes).ok_or_else(|| Error::new("data points in the state cannot be read: discard the state"))
+fn read(bytes: &[u8]) -> Result<Vec<Point>> {
+    decode(bytes).ok_or_else(|| Error::new("data points in the state cannot be read: discard the state"))
 }
 
-/// Adds points of a series that lie in one hour; those that are known already change nothing.
+fn load(block: i64, series: u64) -> Result<Vec<Point>> {
+    POINTS.get(&(block, series)).map_or(Ok(Vec::new()), |bytes| read(&bytes))
+}
+
+/// The points that come before the first of a block and can have to do with those of it: the last few within an hour.
+fn before(block: i64, series: u64, wanted: usize) -> Result<Vec<Point>> {
+    let (mut found, mut at) = (Vec::new(), block);
+    while found.len() < wanted && at >= block - BLOCKS {
+        at -= 1;
+        let mut older = load(at, series)?;
+        older.append(&mut found);
+        found = older;
+    }
+    Ok(found)
+}
+
+/// The points of later blocks, up to the newest that there is, that can have to do with those of a block.
+fn after(block: i64, series: u64, newest: i64) -> Result<Vec<Point>> {
+    let mut found = Vec::new();
+    for at in block + 1..=newest.min(block + BLOCKS + 1) {
+        found.extend(load(at, series)?);
+        if found.len() >= BEFORE {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Adds points of a series that lie in one block; those that are known already change nothing.
 pub(crate) fn insert(
     rules: &Rules,
     store: &mut Store,
@@ -157,12 +196,20 @@ pub(crate) fn insert(
     mut points: Vec<Point>,
     changes: &mut Changes,
 ) -> Result {
-    let Some(hour) = points.first().map(|point| Point::hour(point.time)) else { return Ok(()) };
-    let mut all = load(hour - 1, series.hash)?;
-    all.extend(load(hour, series.hash)?);
-    all.extend(load(hour + 1, series.hash)?);
+    let Some(block) = points.first().map(|point| Point::block(point.time)) else { return Ok(()) };
     points.sort_unstable();
-    let (mut new, mut duplicates) = (0, 0);
+    let key = (block, series.hash);
+    let bytes = POINTS.get(&key).unwrap_or_default();
+    let stored = bytes.len() as u64;
+    let own = read(&bytes)?;
+    let first = points.first().map_or(0, |point| point.time);
+    let earlier = own.partition_point(|known| known.time < first);
+    let mut all = before(block, series.hash, BEFORE.saturating_sub(earlier))?;
+    all.extend_from_slice(&own);
+    let newest = store.totals.newest.map_or(block, |newest| newest.max(block));
+    all.extend(after(block, series.hash, newest)?);
+    store.totals.newest = Some(newest);
+    let (mut new, mut duplicates) = (Vec::new(), 0);
     for point in points {
         let at = all.partition_point(|known| (known.time, known.start) < (point.time, point.start));
         if all.get(at).is_some_and(|known| (known.time, known.start) == (point.time, point.start)) {
@@ -172,18 +219,24 @@ pub(crate) fn insert(
         (at..all.len().min(at + BEFORE)).for_each(|index| add(rules, series, &all, index, false, changes));
         all.insert(at, point);
         (at..all.len().min(at + BEFORE + 1)).for_each(|index| add(rules, series, &all, index, true, changes));
-        new += 1;
+        new.push(point);
     }
     count("points_duplicated", duplicates);
-    if new == 0 {
+    if new.is_empty() {
         return Ok(());
     }
-    let own: Vec<Point> = all.into_iter().filter(|point| Point::hour(point.time) == hour).collect();
-    let before = POINTS.get(&(hour, series.hash)).map_or(0, |bytes| bytes.len() as u64);
-    let bytes = encode(&own);
+    // Mostly the new ones are the last ones.
+    let bytes = match own.last().is_none_or(|last| new.first().is_some_and(|new| last < new)) {
+        true => append(&own, &new, bytes),
+        false => {
+            let mut both = [own, new].concat();
+            both.sort_unstable();
+            encode(&both)
+        }
+    };
     let totals = &mut store.totals;
-    totals.point_bytes = (totals.point_bytes + bytes.len() as u64).saturating_sub(before);
-    POINTS.put(&(hour, series.hash), &bytes)
+    totals.point_bytes = (totals.point_bytes + bytes.len() as u64).saturating_sub(stored);
+    POINTS.put(&key, &bytes)
 }
 
 /// Adds what a point adds to the slots, or takes it away.
@@ -224,33 +277,60 @@ fn difference(rules: &Rules, point: &Point, before: &[Point]) -> (Told, i64) {
     if point.time - from > interval.map_or(longest, stale) { (told, slot) } else { (told, from) }
 }
 
-/// Forgets the points that no other depends on any more, and the oldest while there are more than is allowed.
+/// Forgets the points that no other depends on any more, and the oldest while there are more than is allowed: at most so
+/// many in a call. The last ones of each series go on into its next block, so that later points are what they would be.
 pub(crate) fn forget(rules: &Rules, store: &mut Store) -> Result {
-    let totals = &mut store.totals;
     let limit = rules.config.points_bytes_max;
-    let over = totals.point_bytes > limit;
+    let surplus = store.totals.point_bytes > limit;
+    let mut left = FORGOTTEN_AT_ONCE;
     loop {
         let page = POINTS.first(64)?;
         let mut kept = page.is_empty();
-        for (at, bytes) in page {
-            let end = rules.slot_of((at.0 + 3).saturating_mul(HOUR_NS));
-            let old = totals.floor.is_some_and(|floor| end <= floor);
+        for ((block, series), bytes) in page {
+            let end = rules.slot_of((block + 1).saturating_mul(BLOCK_NS));
+            let totals = &mut store.totals;
+            let old = totals.floor.is_some_and(|floor| end + rules.hour <= floor);
+            // Rows that come now must not be too late.
             let needed = totals.until.is_none_or(|until| end > until);
-            if !old && (needed || !(over && totals.point_bytes > limit / 10 * 9)) {
-                kept = true;
+            if !old && (needed || !(surplus && totals.point_bytes > limit / 10 * 9)) {
+                (kept, store.points_left) = (true, false);
                 break;
             }
-            if !old {
-                count("points_closed_early", 1);
-                totals.floor = totals.floor.max(Some(end));
+            if left == 0 {
+                (kept, store.points_left) = (true, true);
+                break;
             }
-            POINTS.delete(&at);
+            left -= 1;
+            if !old && totals.floor.is_none_or(|floor| floor < end) {
+                count("points_closed_early", 1);
+                totals.floor = Some(end);
+            }
+            POINTS.delete(&(block, series));
             totals.point_bytes = totals.point_bytes.saturating_sub(bytes.len() as u64);
+            if !old {
+                hand_on(store, block, series, &read(&bytes)?)?;
+            }
         }
         if kept {
             return Ok(());
         }
     }
+}
+
+/// The last points of a block that is forgotten go into the next one, as long as points of that can depend on them.
+fn hand_on(store: &mut Store, block: i64, series: u64, points: &[Point]) -> Result {
+    let oldest = (block + 1).saturating_mul(BLOCK_NS) - HOUR_NS;
+    let last = points.get(points.len().saturating_sub(BEFORE)..).unwrap_or_default();
+    let last = &last[last.partition_point(|point| point.time < oldest)..];
+    if last.is_empty() {
+        return Ok(());
+    }
+    let key = (block + 1, series);
+    let next = POINTS.get(&key).unwrap_or_default();
+    let both = [last, &read(&next)?].concat();
+    let bytes = encode(&both);
+    store.totals.point_bytes += (bytes.len() - next.len()) as u64;
+    POINTS.put(&key, &bytes)
 }
 
 #[cfg(test)]

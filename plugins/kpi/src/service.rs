@@ -38,6 +38,8 @@ pub(crate) struct Record {
     /// The hash of the incidents of the last evaluation.
     incidents: u64,
     pub(crate) followed: Option<Followed>,
+    /// Before this slot nothing was ever known of it.
+    pub(crate) begin: Option<i64>,
 }
 
 impl Record {
@@ -49,7 +51,7 @@ impl Record {
             let days = bytes.list(|bytes| Some(Hour { start: bytes.i()?, sums: Sums::read(bytes)? }))?;
             let (published, incidents) = (Published::read(&mut bytes)?, bytes.hash()?);
             let followed = if bytes.flag()? { Some(Followed::read(&mut bytes)?) } else { None };
-            Some(Self { history, days, published, incidents, followed })
+            Some(Self { history, days, published, incidents, followed, begin: bytes.maybe()? })
         };
         read().map(Some).ok_or_else(|| Error::new("a service in the state is of another version: discard the state"))
     }
@@ -63,6 +65,7 @@ impl Record {
         if let Some(followed) = &self.followed {
             followed.write(&mut out);
         }
+        out.maybe(self.begin);
         RECORDS.put(&id, &out.0)
     }
 }
@@ -92,8 +95,10 @@ pub(crate) fn evaluate(world: &mut World<'_>, id: ServiceId, key: &ServiceKey, d
     // What was found of slots that are forgotten stays. Nothing is kept for longer than this; an event that tells of a time long
     // ago (a maintenance that began in 1970) must not make it look there.
     let kept = until - rules.restate - 3 * rules.day;
-    let from = dirty.map_or(done, |dirty| dirty.from.min(done)).max(world.store.totals.evaluable(rules)).max(kept);
+    let changed = dirty.map_or(done, |dirty| dirty.from.min(done));
+    let from = changed.max(world.store.totals.evaluable(rules)).max(kept);
     let mut record = known.unwrap_or_default();
+    record.begin = Some(record.begin.map_or(changed, |begin| begin.min(changed)));
     let covering: Vec<Maintenance> = world
         .maintenance
         .iter()

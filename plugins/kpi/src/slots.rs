@@ -123,6 +123,60 @@ impl Slot {
     }
 }
 
+/// What stands before a slot in its short form: so many requests, none of which failed or was slow; else one of these.
+const PLAIN_MAX: u64 = 200;
+/// A number of requests, none of which failed or was slow.
+const PLAIN: u64 = 201;
+/// Requests, those that failed, and the slow ones.
+const SPANS: u64 = 202;
+/// Anything else.
+const OTHER: u64 = 203;
+
+impl Slot {
+    /// The requests that spans tell of, those that failed and the slow ones, where a slot has nothing else and all are whole.
+    fn plain(&self) -> Option<[u64; 3]> {
+        let spans = self.of(Source::Spans);
+        let whole = [spans.valid, spans.bad, spans.slow].iter().all(|count| count.is_multiple_of(ONE));
+        let alone = Self { sources: [Counts::NONE, Counts::NONE, *spans], ..Self::default() } == *self;
+        let plain = whole && alone && spans.rows == spans.valid / ONE;
+        plain.then_some([spans.rows, spans.bad / ONE, spans.slow / ONE])
+    }
+
+    /// Writes it as it is in a page: mostly a byte. Never begins with a zero.
+    pub(crate) fn write_short(&self, out: &mut Out) {
+        match self.plain() {
+            Some([valid @ 1..=PLAIN_MAX, 0, 0]) => _ = out.0.push(valid as u8),
+            Some([valid, 0, 0]) => {
+                out.0.push(PLAIN as u8);
+                out.u(valid);
+            }
+            Some([valid, bad, slow]) => {
+                out.0.push(SPANS as u8);
+                out.u(valid).u(bad).u(slow);
+            }
+            None => {
+                out.0.push(OTHER as u8);
+                self.write(out);
+            }
+        }
+    }
+
+    pub(crate) fn read_short(bytes: &mut In<'_>) -> Option<Self> {
+        let (&first, rest) = bytes.0.split_first()?;
+        bytes.0 = rest;
+        let [valid, bad, slow] = match first.into() {
+            valid @ 1..=PLAIN_MAX => [valid, 0, 0],
+            PLAIN => [bytes.u()?, 0, 0],
+            SPANS => [bytes.u()?, bytes.u()?, bytes.u()?],
+            OTHER => return Self::read(bytes),
+            _ => return None,
+        };
+        let parts = |count: u64| count.wrapping_mul(ONE);
+        let spans = Counts { valid: parts(valid), bad: parts(bad), slow: parts(slow), rows: valid };
+        Some(Self { sources: [Counts::NONE, Counts::NONE, spans], ..Self::default() })
+    }
+}
+
 /// Whole requests, which most are, without their fraction of zeros.
 pub(crate) fn write_fixed(value: u64, out: &mut Out) {
     // Rotating keeps every bit: a whole number has its low bits at the top, where they are zeros.
@@ -155,6 +209,13 @@ impl Page {
         self.slots.get(place).copied().unwrap_or_default()
     }
 
+    /// The slot of a place that was [asked for](Self::at_mut) before.
+    #[inline]
+    pub(crate) fn get(&self, place: usize) -> &Slot {
+        &self.slots[place]
+    }
+
+    #[inline]
     pub(crate) fn at_mut(&mut self, place: usize) -> &mut Slot {
         if place >= self.slots.len() {
             self.slots.resize(place + 1, Slot::default());
@@ -162,47 +223,61 @@ impl Page {
         &mut self.slots[place]
     }
 
-    /// The slots that say something: how many places on from the one before, how many bytes, and these.
+    /// The slots that say something, one after the other; a zero and how many there are stand for those that do not.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
-        let (mut out, mut next, mut slot_bytes) = (Out(std::mem::take(bytes)), 0, Out::default());
+        let (mut out, mut next) = (Out(std::mem::take(bytes)), 0);
         for (place, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_empty()) {
-            slot_bytes.0.clear();
-            slot.write(&mut slot_bytes);
-            out.u((place - next) as u64).u(slot_bytes.0.len() as u64);
-            out.0.extend_from_slice(&slot_bytes.0);
+            if place > next {
+                out.u(0).u((place - next) as u64);
+            }
+            slot.write_short(&mut out);
             next = place + 1;
         }
         *bytes = out.0;
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (mut bytes, mut page) = (In(bytes), Self::default());
-        while !bytes.0.is_empty() {
-            let (apart, _) = (bytes.u()?, bytes.u()?);
-            let place = usize::try_from(apart).ok()? + page.slots.len();
-            if place >= PAGE as usize {
-                return None;
-            }
+        let mut page = Self::default();
+        read_each(bytes, |place, slot| {
             page.slots.resize(place, Slot::default());
-            page.slots.push(Slot::read(&mut bytes)?);
-        }
+            page.slots.push(slot);
+            true
+        })?;
         Some(page)
     }
 
-    /// The slot of one place, without a look at the others.
+    /// The slot of one place, without more than a glance at the others.
     pub(crate) fn decode_one(bytes: &[u8], wanted: usize) -> Option<Slot> {
-        let (mut bytes, mut next) = (In(bytes), 0);
-        while !bytes.0.is_empty() {
-            let place = next + usize::try_from(bytes.u()?).ok()?;
-            let length = usize::try_from(bytes.u()?).ok()?;
-            let (slot, rest) = bytes.0.split_at_checked(length)?;
-            if place >= wanted {
-                return if place == wanted { Slot::read(&mut In(slot)) } else { Some(Slot::default()) };
+        let mut found = Slot::default();
+        read_each(bytes, |place, slot| {
+            if place == wanted {
+                found = slot;
             }
-            (bytes.0, next) = (rest, place + 1);
-        }
-        Some(Slot::default())
+            place < wanted
+        })?;
+        Some(found)
     }
+}
+
+/// Hands over the slots of a page that say something, with their places, while `each` wants more.
+fn read_each(bytes: &[u8], mut each: impl FnMut(usize, Slot) -> bool) -> Option<()> {
+    let (mut bytes, mut place) = (In(bytes), 0);
+    while let Some(first) = bytes.0.first() {
+        if *first == 0 {
+            bytes.0 = &bytes.0[1..];
+            place += usize::try_from(bytes.u()?).ok().filter(|apart| *apart <= PAGE as usize)?;
+            continue;
+        }
+        let slot = Slot::read_short(&mut bytes)?;
+        if place >= PAGE as usize {
+            return None;
+        }
+        if !each(place, slot) {
+            return Some(());
+        }
+        place += 1;
+    }
+    Some(())
 }
 
 /// Slots in a row, as an evaluation wants them.
@@ -271,7 +346,7 @@ mod tests {
         }
         assert_eq!(Page::decode(&bytes[..bytes.len() - 1]), None);
         assert_eq!(Page::decode_one(&bytes[..bytes.len() - 1], PAGE as usize - 1), None);
-        assert_eq!(Page::decode(&[PAGE as u8, 1, 1, 0]), None, "beyond the page");
+        assert_eq!(Page::decode(&[0, 128, 1, 1]), None, "beyond the page");
     }
 
     #[test]
@@ -282,7 +357,7 @@ mod tests {
         }
         let mut bytes = Vec::new();
         page.encode(&mut bytes);
-        assert!(bytes.len() <= 9 * PAGE as usize, "{}", bytes.len());
+        assert!(bytes.len() <= 5 * PAGE as usize, "{}", bytes.len());
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! Slots in the state, with the recent ones at hand, and what is to be evaluated.
+//! What is kept of the signals, how far it is evaluated, and what is to be evaluated again.
 //!
-//! Rows come in the order of time and of many services: so a slot of [`PAGE`] services is one entry of the state, and a
-//! batch writes few of them however many services it is of. Evaluations look at one service after the other, page by page.
+//! Evaluations look at one service after the other, page by page: see [`pages`](crate::pages).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,24 +13,20 @@ use crate::config::Rules;
 use crate::failures;
 use crate::ids::Ids;
 use crate::keys::ServiceId;
-use crate::slots::{PAGE, Page, Slot, Timeline};
+use crate::pages::{PAGES, Pages, broken, page_of};
+use crate::points;
+use crate::slots::{Page, Slot, Timeline};
 
-/// A quarter of an hour, a page of services, and a slot. The oldest sort first, and the slots of a page stand together.
-pub(crate) type At = (i64, u32, i64);
-
-const PAGES: BytesState<At> = BytesState::named("c");
 const DIRTY: BytesState<ServiceId> = BytesState::named("q");
 /// What evaluations have found.
 pub(crate) const RECORDS: BytesState<ServiceId> = BytesState::named("s");
 const TOTALS: BytesState<()> = BytesState::named("g");
 
-/// So many pages are at hand, of at most 16 KB each.
-const PAGES_AT_HAND: usize = 1024;
 /// Slots of one page that an evaluation of all services keeps at hand.
 const SWEEP_SLOTS: usize = 128;
 
 /// The form of the state.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// How far all is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +36,8 @@ pub(crate) struct Totals {
     /// The service that is next, and how many are left, until all are evaluated so far.
     pub(crate) next: ServiceId,
     pub(crate) left: u32,
+    /// The service that is next to be looked at for whether its silence is an outage, while such a round goes on.
+    pub(crate) silent: Option<ServiceId>,
     /// Rows of slots before it are too late.
     pub(crate) floor: Option<i64>,
     /// Slots before it are forgotten.
@@ -48,6 +45,8 @@ pub(crate) struct Totals {
     pub(crate) slot_bytes: u64,
     pub(crate) id_bytes: u64,
     pub(crate) point_bytes: u64,
+    /// The newest five minutes of which there are data points.
+    pub(crate) newest: Option<i64>,
 }
 
 impl Totals {
@@ -57,9 +56,11 @@ impl Totals {
         let mut read = || {
             let slot_s = bytes.u().filter(|version| *version == VERSION).and_then(|_| bytes.i())?;
             let (until, next, left) = (bytes.maybe()?, bytes.small()?, bytes.small()?);
+            let silent = bytes.maybe()?.map(u32::try_from).transpose().ok()?;
             let (floor, cut) = (bytes.maybe()?, bytes.maybe()?);
             let (slot_bytes, id_bytes, point_bytes) = (bytes.u()?, bytes.u()?, bytes.u()?);
-            Some((slot_s, Self { until, next, left, floor, cut, slot_bytes, id_bytes, point_bytes }))
+            let newest = bytes.maybe()?;
+            Some((slot_s, Self { until, next, left, silent, floor, cut, slot_bytes, id_bytes, point_bytes, newest }))
         };
         let other = || Error::new("the state is of another version of the plugin: discard it");
         let (slot_s, totals) = read().ok_or_else(other)?;
@@ -75,8 +76,13 @@ impl Totals {
     pub(crate) fn save(&self, rules: &Rules) -> Result {
         let mut out = Out::default();
         out.u(VERSION).i(rules.config.slot_s);
-        out.maybe(self.until).u(self.next.into()).u(self.left.into()).maybe(self.floor).maybe(self.cut);
-        out.u(self.slot_bytes).u(self.id_bytes).u(self.point_bytes);
+        out.maybe(self.until)
+            .u(self.next.into())
+            .u(self.left.into())
+            .maybe(self.silent.map(i64::from))
+            .maybe(self.floor)
+            .maybe(self.cut);
+        out.u(self.slot_bytes).u(self.id_bytes).u(self.point_bytes).maybe(self.newest);
         TOTALS.put(&(), &out.0)
     }
 
@@ -145,15 +151,6 @@ pub(crate) fn due(until: i64, limit: usize) -> Result<Vec<ServiceId>> {
     Ok(due)
 }
 
-/// A page at hand.
-#[derive(Debug, Default)]
-struct AtHand {
-    page: Page,
-    changed: bool,
-    /// How many bytes it has in the state.
-    stored: usize,
-}
-
 /// Slots of one page, kept while the services of it are evaluated in turn.
 #[derive(Debug, Default)]
 struct Sweep {
@@ -187,51 +184,40 @@ impl Sweep {
 pub(crate) struct Store {
     pub(crate) totals: Totals,
     pub(crate) ids: Ids,
-    pages: HashMap<At, AtHand, Mixed>,
-    changed: Vec<At>,
+    pub(crate) pages: Pages,
+    /// Whether more data points are to be forgotten than a call does.
+    pub(crate) points_left: bool,
     /// While all services are evaluated in turn.
     sweep: RefCell<Option<Sweep>>,
-    /// Services that are known to have been evaluated before, a bit each.
-    evaluated: Vec<u64>,
+    /// What is known of services by their numbers, so that rows of a service need not ask the state each time.
+    known: Vec<Known>,
     /// Whether slots have changed that were evaluated.
     restated: bool,
+}
+
+/// What is known of a service.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Whether it was evaluated before, if that was asked.
+    evaluated: Option<bool>,
+    /// It is marked to be evaluated again at least from this slot on.
+    marked: i64,
 }
 
 fn margin(rules: &Rules) -> i64 {
     rules.hour + rules.stale_max.max(rules.always_on) + rules.window
 }
 
-fn broken() -> Error {
-    Error::new("slots in the state cannot be read: discard the state")
-}
-
-/// The page of a service in a slot, and its place there.
-pub(crate) fn page_of(rules: &Rules, id: ServiceId, slot: i64) -> (At, usize) {
-    ((slot.div_euclid(rules.block), id / PAGE, slot), (id % PAGE) as usize)
-}
-
 impl Store {
     pub(crate) fn load(rules: &Rules) -> Result<Self> {
-        Ok(Self { totals: Totals::load(rules)?, ..Self::default() })
+        Ok(Self { totals: Totals::load(rules)?, pages: Pages::load(rules)?, ..Self::default() })
     }
 
     /// Changes a slot of a service, which is to be written at the end of the call.
     pub(crate) fn change(&mut self, rules: &Rules, id: ServiceId, slot: i64, change: impl FnOnce(&mut Slot)) -> Result {
-        let (at, place) = page_of(rules, id, slot);
-        let at_hand = match self.pages.entry(at) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let bytes = PAGES.get(&at).unwrap_or_default();
-                let page = Page::decode(&bytes).ok_or_else(broken)?;
-                entry.insert(AtHand { page, changed: false, stored: bytes.len() })
-            }
-        };
-        change(at_hand.page.at_mut(place));
-        if !std::mem::replace(&mut at_hand.changed, true) {
-            self.changed.push(at);
-        }
-        // Rows of many slots at once must not fill the memory.
-        if self.changed.len() >= PAGES_AT_HAND { self.save_pages() } else { Ok(()) }
+        let place = self.pages.open(rules, id, slot)?;
+        change(self.pages.touch(place).0);
+        Ok(())
     }
 
     /// The slots of a service from one up to another.
@@ -287,46 +273,54 @@ impl Store {
         std::mem::take(&mut self.restated) && self.totals.until.is_some()
     }
 
+    fn known(&mut self, id: ServiceId) -> &mut Known {
+        let place = id as usize;
+        if place >= self.known.len() {
+            self.known.resize(place + 1, Known { evaluated: None, marked: i64::MAX });
+        }
+        &mut self.known[place]
+    }
+
     /// Whether a service was evaluated before.
     pub(crate) fn is_evaluated(&mut self, id: ServiceId) -> bool {
-        let (word, bit) = (id as usize / 64, 1_u64 << (id % 64));
-        if self.evaluated.get(word).is_some_and(|known| known & bit != 0) {
-            return true;
+        *self.known(id).evaluated.get_or_insert_with(|| RECORDS.get(&id).is_some())
+    }
+
+    /// Says that slots of a service from one on have to be evaluated again.
+    pub(crate) fn mark(&mut self, id: ServiceId, from: i64) -> Result {
+        let known = self.known(id);
+        if known.marked <= from {
+            return Ok(());
         }
-        let evaluated = RECORDS.get(&id).is_some();
-        if evaluated {
-            self.evaluated.resize(self.evaluated.len().max(word + 1), 0);
-            self.evaluated[word] |= bit;
-        }
-        evaluated
+        known.marked = from;
+        mark(id, Dirty { from, all: false })
+    }
+
+    /// A service is evaluated now; what it was marked for is done with that.
+    pub(crate) fn evaluates(&mut self, id: ServiceId) {
+        *self.known(id) = Known { evaluated: Some(true), marked: i64::MAX };
     }
 
     /// Writes what this call has changed, and keeps at hand what the next calls are likely to want.
     pub(crate) fn save(&mut self) -> Result {
         self.ids.save(&mut self.totals)?;
-        self.save_pages()
+        self.pages.save()?;
+        self.weigh();
+        Ok(())
     }
 
-    fn save_pages(&mut self) -> Result {
-        let mut bytes = Vec::new();
-        for at in std::mem::take(&mut self.changed) {
-            let Some(at_hand) = self.pages.get_mut(&at) else { continue };
-            bytes.clear();
-            at_hand.page.encode(&mut bytes);
-            let total = self.totals.slot_bytes + bytes.len() as u64;
-            self.totals.slot_bytes = total.saturating_sub(at_hand.stored as u64);
-            (at_hand.changed, at_hand.stored) = (false, bytes.len());
-            PAGES.put(&at, &bytes)?;
+    /// Brings all slots into the state, for those who look for them there.
+    pub(crate) fn settle(&mut self) -> Result {
+        if self.pages.is_settled() {
+            return Ok(());
         }
-        if self.pages.len() > PAGES_AT_HAND {
-            // Rows come for the newest slot and, while they are a little late, the one before.
-            let newest = self.pages.keys().map(|at| at.2).max().unwrap_or(0);
-            self.pages.retain(|at, _| at.2 >= newest - 1);
-            if self.pages.len() > PAGES_AT_HAND {
-                self.pages.clear();
-            }
-        }
+        self.pages.fold()?;
+        self.weigh();
         Ok(())
+    }
+
+    fn weigh(&mut self) {
+        self.totals.slot_bytes = self.totals.slot_bytes.saturating_add_signed(self.pages.take_grown());
     }
 
     /// Forgets what is too old, and the oldest while there is more than is allowed.
@@ -338,10 +332,13 @@ impl Store {
         self.forget_slots(rules)
     }
 
-    /// Forgets ids where there are far too many before the next evaluation.
+    /// Forgets ids and data points where there are far too many before the next evaluation.
     pub(crate) fn relieve(&mut self, rules: &Rules) -> Result {
-        let surplus = self.totals.id_bytes > rules.config.dedup_bytes_max / 2 * 3;
-        if surplus { self.ids.forget(rules, &mut self.totals) } else { Ok(()) }
+        if self.totals.id_bytes > rules.config.dedup_bytes_max / 2 * 3 {
+            self.ids.forget(rules, &mut self.totals)?;
+        }
+        let surplus = self.totals.point_bytes > rules.config.points_bytes_max / 2 * 3;
+        if surplus { points::forget(rules, self) } else { Ok(()) }
     }
 
     fn forget_slots(&mut self, rules: &Rules) -> Result {
@@ -369,12 +366,15 @@ impl Store {
                     self.totals.slot_bytes = self.totals.slot_bytes.saturating_sub(beside);
                 }
                 PAGES.delete(&at);
-                self.pages.remove(&at);
                 self.totals.slot_bytes = self.totals.slot_bytes.saturating_sub(bytes.len() as u64);
             }
             if kept {
-                return Ok(());
+                break;
             }
         }
+        if let Some(cut) = self.totals.cut {
+            self.pages.forget(cut.div_euclid(rules.block));
+        }
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use weir_sdk::prelude::*;
 
 use config::Config;
-use names::{Columns, Rule};
+use names::{Columns, Looked, Rule};
 use row::Utilization;
 use store::{Gathered, Identity, MakeRow, Store};
 
@@ -64,13 +64,16 @@ impl Processor for Measure {
             return Ok(());
         }
         let columns = Columns::read(metrics, rules.iter().copied().flatten())?;
+        let rules: Vec<Vec<Looked<'_>>> =
+            rules.iter().map(|rules| rules.iter().map(|rule| columns.of(rule)).collect()).collect();
         let mut gathered: BTreeMap<Identity, Gathered> = BTreeMap::new();
         let mut refused = 0;
         for row in 0..metrics.rows() {
-            let rules = if name.get(row).is_some() { rules[name.key(row)] } else { &[] };
+            let rules = if name.is_valid(row) { rules[name.key(row)].as_slice() } else { &[] };
             let mut usable = true;
-            for rule in rules {
-                let Some((identity, series)) = columns.series(rule, row) else { continue };
+            for looked in rules {
+                let rule = looked.rule;
+                let Some((identity, series)) = columns.series(looked, row) else { continue };
                 let Some((time, value)) = columns.point(rule, row) else {
                     usable = false;
                     continue;

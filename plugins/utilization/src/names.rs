@@ -163,8 +163,21 @@ impl Columns {
         })
     }
 
-    fn attribute(&self, paths: &Paths, row: usize) -> Option<&str> {
-        paths.iter().find_map(|path| self.attributes.get(path)?.get(row))
+    /// A rule with the columns that it looks at.
+    pub(crate) fn of<'a>(&'a self, rule: &'a Rule) -> Looked<'a> {
+        let texts = |paths: &'a Paths| paths.iter().filter_map(|path| self.attributes.get(path)).collect::<Vec<_>>();
+        let filters = |filters: &'a [(Paths, Vec<String>)]| {
+            filters.iter().map(|(paths, values)| (texts(paths), values.as_slice())).collect()
+        };
+        Looked {
+            rule,
+            only: filters(&rule.only),
+            except: filters(&rule.except),
+            average: rule.average.as_ref().map(texts),
+            sum: rule.sum.iter().map(texts).collect(),
+            per: rule.per.iter().map(texts).collect(),
+            instance: rule.instance.iter().map(texts).collect(),
+        }
     }
 
     /// The unit of a row's level; none where the sender did not say.
@@ -173,26 +186,28 @@ impl Columns {
     }
 
     /// The resource and the series of a row; none where the rule is not about this point.
-    pub(crate) fn series(&self, rule: &Rule, row: usize) -> Option<(Identity, SeriesName)> {
-        let has = |(paths, values): &(Paths, Vec<String>)| {
-            self.attribute(paths, row).map(|found| values.iter().any(|value| value == found))
+    pub(crate) fn series(&self, looked: &Looked<'_>, row: usize) -> Option<(Identity, SeriesName)> {
+        let rule = looked.rule;
+        let has = |(paths, values): &(Vec<&Text>, &[String])| {
+            attribute_of(paths, row).map(|found| values.iter().any(|value| value == found))
         };
-        let wanted = rule.only.iter().all(|filter| has(filter).unwrap_or(rule.role != Role::Part));
-        if !wanted || rule.except.iter().any(|filter| has(filter) == Some(true)) {
+        let wanted = looked.only.iter().all(|filter| has(filter).unwrap_or(rule.role != Role::Part));
+        if !wanted || looked.except.iter().any(|filter| has(filter) == Some(true)) {
             return None;
         }
-        let text = |paths: &Paths| self.attribute(paths, row).unwrap_or_default();
+        let mut parts = String::new();
+        for paths in &looked.sum {
+            parts.push_str(attribute_of(paths, row).unwrap_or_default());
+            parts.push(SEPARATOR);
+        }
         // Two metrics that tell a limit tell the same; two that tell parts of it tell different ones.
-        let metric = if rule.role == Role::Part { rule.metric.as_str() } else { "" };
-        let parts: Vec<&str> = rule.sum.iter().map(text).chain([metric]).collect();
-        let name = SeriesName {
-            role: rule.role,
-            counter: rule.counter,
-            group: rule.average.as_ref().map(text).unwrap_or_default().replace(SEPARATOR, " "),
-            parts: parts.join(&SEPARATOR.to_string()),
-        };
-        let mut instance = rule.instance.iter().find_map(|way| self.joined(way, row)).unwrap_or_default();
-        for part in rule.per.iter().filter_map(|paths| self.attribute(paths, row)) {
+        if rule.role == Role::Part {
+            parts.push_str(&rule.metric);
+        }
+        let group = looked.average.as_ref().and_then(|paths| attribute_of(paths, row)).unwrap_or_default();
+        let name = SeriesName { role: rule.role, counter: rule.counter, group: group.replace(SEPARATOR, " "), parts };
+        let mut instance = looked.instance.iter().find_map(|way| joined(way, row)).unwrap_or_default();
+        for part in looked.per.iter().filter_map(|paths| attribute_of(paths, row)) {
             instance.push(':');
             instance.push_str(part);
         }
@@ -203,13 +218,6 @@ impl Columns {
             instance,
         };
         Some((identity, name))
-    }
-
-    /// The attributes with slashes between; none where one is missing.
-    fn joined(&self, paths: &Paths, row: usize) -> Option<String> {
-        let texts: Option<Vec<&str>> =
-            paths.iter().map(|path| self.attributes.get(path)?.get(row).filter(|text| !text.is_empty())).collect();
-        Some(texts?.join("/"))
     }
 
     /// Time and value of a row; none where it says nothing of a level: a counter that is not expected, or none that is,
@@ -231,4 +239,31 @@ impl Columns {
             value.is_finite() && if rule.role == Role::Limit && !rule.counter { value > 0.0 } else { value >= 0.0 };
         Some((self.time.get(row)?, value)).filter(|_| usable)
     }
+}
+
+/// A rule with the columns of a batch that it looks at: a list for each attribute, of the names that it has had.
+pub(crate) struct Looked<'a> {
+    pub(crate) rule: &'a Rule,
+    only: Vec<(Vec<&'a Text>, &'a [String])>,
+    except: Vec<(Vec<&'a Text>, &'a [String])>,
+    average: Option<Vec<&'a Text>>,
+    sum: Vec<Vec<&'a Text>>,
+    per: Vec<Vec<&'a Text>>,
+    instance: Vec<Vec<&'a Text>>,
+}
+
+fn attribute_of<'a>(texts: &[&'a Text], row: usize) -> Option<&'a str> {
+    texts.iter().find_map(|text| text.get(row))
+}
+
+/// The attributes with slashes between; none where one is missing.
+fn joined(texts: &[&Text], row: usize) -> Option<String> {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push('/');
+        }
+        joined.push_str(text.get(row).filter(|text| !text.is_empty())?);
+    }
+    Some(joined)
 }

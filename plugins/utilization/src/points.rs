@@ -12,17 +12,23 @@ pub(crate) struct Packed(Vec<u8>);
 impl Packed {
     /// Packs points in the order of time.
     pub(crate) fn new(points: &[(i64, f64)]) -> Self {
-        let mut bytes = Vec::with_capacity(points.len() * 10);
-        let (mut time, mut distance, mut bits) = (0_i64, 0_i64, 0_u64);
-        for &(next, value) in points {
-            let apart = next.wrapping_sub(time);
-            let change = apart.wrapping_sub(distance);
-            write(&mut bytes, (change << 1 ^ change >> 63) as u64);
-            // Numbers that are near each other, or short, differ in their upper bits: turned round they are small.
-            write(&mut bytes, (value.to_bits() ^ bits).swap_bytes());
-            (time, distance, bits) = (next, apart, value.to_bits());
+        let mut packed = Self(Vec::with_capacity(points.len() * 10));
+        let mut end = End::default();
+        points.iter().for_each(|point| end.write(*point, &mut packed.0));
+        packed
+    }
+
+    /// Adds points where all come after those that are there, as mostly they do; tells whether it did.
+    fn append(&mut self, new: &[(i64, f64)]) -> bool {
+        let mut end = End::default();
+        let mut rest = self.0.as_slice();
+        while end.read(&mut rest).is_some() {}
+        let later = self.0.is_empty() || new.first().is_some_and(|first| first.0 > end.time);
+        if !later || new.is_empty() || new.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return false;
         }
-        Self(bytes)
+        new.iter().for_each(|point| end.write(*point, &mut self.0));
+        true
     }
 
     /// The first point.
@@ -35,20 +41,18 @@ impl Packed {
     /// The points; as far as they can be read.
     pub(crate) fn points(&self) -> Vec<(i64, f64)> {
         let mut rest = self.0.as_slice();
-        let (mut time, mut distance, mut bits) = (0_i64, 0_i64, 0_u64);
         let mut points = Vec::with_capacity(rest.len() / 8);
-        while let (Some(change), Some(differing)) = (read(&mut rest), read(&mut rest)) {
-            distance = distance.wrapping_add((change >> 1) as i64 ^ -((change & 1) as i64));
-            time = time.wrapping_add(distance);
-            bits ^= differing.swap_bytes();
-            points.push((time, f64::from_bits(bits)));
-        }
+        let mut end = End::default();
+        points.extend(std::iter::from_fn(|| end.read(&mut rest)));
         points
     }
 
     /// Adds points in any order; whether that changed anything. Of two values for one time the greater stays, so that
     /// it does not matter which came first.
     pub(crate) fn merge(&mut self, new: &[(i64, f64)]) -> bool {
+        if self.append(new) {
+            return true;
+        }
         let known = self.points();
         let mut all: Vec<(i64, f64)> = known.iter().chain(new).copied().collect();
         all.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
@@ -58,6 +62,33 @@ impl Packed {
         }
         *self = Self::new(&all);
         true
+    }
+}
+
+/// The last point, on which the next one is built: its time, how far that is from the one before, the bits of its value.
+#[derive(Default)]
+struct End {
+    time: i64,
+    distance: i64,
+    bits: u64,
+}
+
+impl End {
+    fn write(&mut self, (time, value): (i64, f64), bytes: &mut Vec<u8>) {
+        let distance = time.wrapping_sub(self.time);
+        let change = distance.wrapping_sub(self.distance);
+        write(bytes, (change << 1 ^ change >> 63) as u64);
+        // Numbers that are near each other, or short, differ in their upper bits: turned round they are small.
+        write(bytes, (value.to_bits() ^ self.bits).swap_bytes());
+        *self = Self { time, distance, bits: value.to_bits() };
+    }
+
+    fn read(&mut self, rest: &mut &[u8]) -> Option<(i64, f64)> {
+        let (change, differing) = (read(rest)?, read(rest)?);
+        self.distance = self.distance.wrapping_add((change >> 1) as i64 ^ -((change & 1) as i64));
+        self.time = self.time.wrapping_add(self.distance);
+        self.bits ^= differing.swap_bytes();
+        Some((self.time, f64::from_bits(self.bits)))
     }
 }
 

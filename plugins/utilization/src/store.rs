@@ -3,7 +3,8 @@
 //! An hour's row is computed from its points once event time has passed its end, and again when a late point changes
 //! them. Points lie in blocks of ten minutes, so that a new one rewrites little.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use weir_sdk::BytesState;
 use weir_sdk::prelude::*;
@@ -45,7 +46,7 @@ struct Clock {
 }
 
 /// A resource of which an instance is measured: the key of a row without its window.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) environment: String,
     pub(crate) service_name: String,
@@ -126,22 +127,35 @@ pub(crate) trait MakeRow: Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<
 
 impl<F: Fn(&Identity, Option<&str>, i64, &[Series]) -> Option<Utilization>> MakeRow for F {}
 
+/// What is at hand of the state. A call takes it, and puts it back at its end: after one that failed there is none.
+#[derive(Default)]
+struct Hand {
+    instances: HashMap<Identity, (u64, Instance)>,
+    /// Hours of instances that are known to be among the changed ones.
+    changed: HashSet<(i64, u64)>,
+}
+
+/// So many instances and hours are at hand.
+const AT_HAND: usize = 1 << 15;
+
 /// The plugin's state, within its limits.
 pub(crate) struct Store {
     instances_max: u64,
     restate_ns: i64,
     bytes_max: u64,
     points_per_call: i64,
+    hand: RefCell<Hand>,
 }
 
 impl Store {
     pub(crate) fn new(instances_max: u64, restate_ns: i64, bytes_max: u64) -> Self {
-        Self { instances_max, restate_ns, bytes_max, points_per_call: POINTS_PER_CALL }
+        Self { instances_max, restate_ns, bytes_max, points_per_call: POINTS_PER_CALL, hand: RefCell::default() }
     }
 
     /// Keeps the points of a batch. A point that is known changes nothing.
     pub(crate) fn insert(&self, gathered: BTreeMap<Identity, Gathered>, row: impl MakeRow) -> Result {
         let mut clock = CLOCK.get(&())?.unwrap_or_default();
+        let mut hand = self.hand.take();
         let before = clock.clone();
         let oldest = clock.watermark.map(|watermark| watermark.saturating_sub(self.restate_ns));
         let oldest = oldest.max(clock.evicted).unwrap_or(i64::MIN);
@@ -150,15 +164,18 @@ impl Store {
             let kept: usize = blocks.values().flat_map(BTreeMap::values).map(Vec::len).sum();
             count("points_too_late", (found.points.len() - kept) as u64);
             let Some(last) = blocks.keys().map(|(hour, _)| *hour).max() else { continue };
-            let Some(number) = self.number(&mut clock, identity, found.units, last)? else {
+            let Some(number) = self.number(&mut clock, &mut hand, identity, found.units, last)? else {
                 count("instances_overflow", kept as u64);
                 continue;
             };
             for ((hour, block), series) in blocks {
-                merge(&mut clock, hour, number, block, series)?;
+                merge(&mut clock, &mut hand, hour, number, block, series)?;
             }
         }
-        self.evict(&mut clock, &row)?;
+        if self.evict(&mut clock, &row)? {
+            hand.changed.clear();
+        }
+        self.hand.replace(hand);
         // Rows that are out change: nobody is to wait for them until the next hour is over.
         if clock.pending {
             advance_again();
@@ -170,41 +187,54 @@ impl Store {
     fn number(
         &self,
         clock: &mut Clock,
+        hand: &mut Hand,
         identity: Identity,
         units: [Option<String>; 4],
         last: i64,
     ) -> Result<Option<u64>> {
-        let Identity { environment, service_name, resource, instance } = identity.clone();
-        let key = (environment, service_name, resource, instance);
-        let known = match NUMBERS.get(&key)? {
-            Some(number) => INSTANCES.get(&number)?.map(|instance| (number, instance)),
-            None => None,
-        };
-        let Some((number, known)) = known else {
-            if clock.instances >= self.instances_max {
-                return Ok(None);
+        if hand.instances.len() >= AT_HAND {
+            hand.instances.clear();
+        }
+        if !hand.instances.contains_key(&identity) {
+            let Identity { environment, service_name, resource, instance } = identity.clone();
+            let key = (environment, service_name, resource, instance);
+            let known = match NUMBERS.get(&key)? {
+                Some(number) => INSTANCES.get(&number)?.map(|instance| (number, instance)),
+                None => None,
+            };
+            let known = match known {
+                Some(known) => known,
+                None if clock.instances >= self.instances_max => return Ok(None),
+                None => {
+                    let number = clock.next_id;
+                    clock.next_id += 1;
+                    clock.instances += 1;
+                    NUMBERS.put(&key, &number)?;
+                    let instance = Instance { identity: identity.clone(), units: units.clone(), last };
+                    INSTANCES.put(&number, &instance)?;
+                    (number, instance)
+                }
+            };
+            hand.instances.insert(identity.clone(), known);
+        }
+        let Some((number, known)) = hand.instances.get_mut(&identity) else { return Ok(None) };
+        let mut changed = last > known.last;
+        known.last = known.last.max(last);
+        for (known, unit) in known.units.iter_mut().zip(units) {
+            if unit > *known {
+                (*known, changed) = (unit, true);
             }
-            let number = clock.next_id;
-            clock.next_id += 1;
-            clock.instances += 1;
-            NUMBERS.put(&key, &number)?;
-            INSTANCES.put(&number, &Instance { identity, units, last })?;
-            return Ok(Some(number));
-        };
-        let mut now = known.clone();
-        now.last = now.last.max(last);
-        for (known, unit) in now.units.iter_mut().zip(units) {
-            *known = known.take().max(unit);
         }
-        if now != known {
-            INSTANCES.put(&number, &now)?;
+        if changed {
+            INSTANCES.put(number, known)?;
         }
-        Ok(Some(number))
+        Ok(Some(*number))
     }
 
-    /// Gives up the oldest hours while there is more than may be kept. Their rows are emitted as they are.
-    fn evict(&self, clock: &mut Clock, row: &impl MakeRow) -> Result {
+    /// Gives up the oldest hours while there is more than may be kept; whether there was. Their rows are emitted as they are.
+    fn evict(&self, clock: &mut Clock, row: &impl MakeRow) -> Result<bool> {
         let mut bytes: u64 = clock.bytes.values().sum();
+        let evicted = clock.evicted;
         while bytes > self.bytes_max || clock.bytes.len() > HOURS_MAX {
             let Some((hour, size)) = clock.bytes.pop_first() else { break };
             bytes -= size;
@@ -216,22 +246,26 @@ impl Store {
             clock.evicted = clock.evicted.max(Some(hour.saturating_add(HOUR_NS)));
             count("hours_evicted", 1);
         }
-        Ok(())
+        Ok(clock.evicted != evicted)
     }
 
     /// Event time has passed a point: emits the rows that `row` makes of the hours that ended and changed.
     pub(crate) fn advance(&self, watermark: i64, row: impl MakeRow) -> Result {
         let mut clock = CLOCK.get(&())?.unwrap_or_default();
+        let mut hand = self.hand.take();
         let before = clock.watermark;
         let watermark = before.map_or(watermark, |before| before.max(watermark));
         let ended = before.is_none_or(|before| hour_of(before) != hour_of(watermark));
         clock.watermark = Some(watermark);
         if ended || clock.pending {
+            hand.changed.clear();
             clock.pending = emit_changed(watermark, self.points_per_call, &row)?;
             clock.expiring |= ended;
         } else if clock.expiring {
+            hand = Hand::default();
             clock.expiring = self.expire(&mut clock, watermark)?;
         }
+        self.hand.replace(hand);
         if clock.pending || clock.expiring {
             advance_again();
         }
@@ -265,7 +299,7 @@ impl Store {
 }
 
 /// Adds points to a block, and notes whose row that changes.
-fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap<String, Vec<(i64, f64)>>) -> Result {
+fn merge(clock: &mut Clock, hand: &mut Hand, hour: i64, number: u64, block: u32, series: BySeries) -> Result {
     let key = (hour, number, block);
     let known = BLOCKS.get(&key);
     let size_before = known.as_ref().map_or(0, |bytes| ENTRY_BYTES + bytes.len() as u64);
@@ -290,12 +324,20 @@ fn merge(clock: &mut Clock, hour: i64, number: u64, block: u32, series: BTreeMap
     BLOCKS.put(&key, &stored)?;
     let bytes = clock.bytes.entry(hour).or_default();
     *bytes = bytes.saturating_sub(size_before) + ENTRY_BYTES + stored.len() as u64;
-    CHANGED.put(&(hour, number), &true)?;
+    if hand.changed.len() >= AT_HAND {
+        hand.changed.clear();
+    }
+    if hand.changed.insert((hour, number)) {
+        CHANGED.put(&(hour, number), &true)?;
+    }
     let next = hour.saturating_add(HOUR_NS);
     // The row of the hour after was made with the last point of this one, that of the hour before with its first.
     let previous = hour.saturating_sub(HOUR_NS);
     let neighbors = [(true, next), (starts, previous)];
-    for (_, hour) in neighbors.into_iter().filter(|(concerned, _)| *concerned) {
+    // Rows are emitted of hours that have ended.
+    let has_ended = |hour: i64| clock.watermark.is_some_and(|watermark| hour.saturating_add(HOUR_NS) <= watermark);
+    let concerned = neighbors.map(|(concerned, hour)| (concerned && has_ended(hour), hour));
+    for (_, hour) in concerned.into_iter().filter(|(concerned, _)| *concerned) {
         if EMITTED.get(&(hour, number))?.is_some() {
             CHANGED.put(&(hour, number), &true)?;
             clock.pending = true;

@@ -140,7 +140,7 @@ pub(crate) fn metrics(rules: &Rules, services: &mut Services, store: &mut Store,
         };
         let start = start.get(row).filter(|start| *start < time);
         let point = Point { time, start, count: requests.get(row).unwrap_or(0), slow };
-        let entry = series.entry((hash, Point::hour(time))).or_insert_with(|| (of, Vec::new()));
+        let entry = series.entry((hash, Point::block(time))).or_insert_with(|| (of, Vec::new()));
         entry.1.push(point);
     }
     for (series, points) in series.into_values() {

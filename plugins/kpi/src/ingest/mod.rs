@@ -13,7 +13,7 @@ use weir_sdk::{Batch, Result, Text, count};
 use crate::codec::Mixed;
 use crate::config::Rules;
 use crate::keys::{ServiceId, Services};
-use crate::store::{Dirty, Store, mark};
+use crate::store::Store;
 
 /// Columns that say which service a row is of.
 pub(crate) const SERVICE_COLUMNS: [&str; 3] = ["service_namespace", "service_name", "environment"];
@@ -111,7 +111,7 @@ pub(crate) fn takes(rules: &Rules, store: &Store, slot: i64) -> bool {
 /// Says that slots of a service from one on have changed, if they were evaluated already or the service never was.
 pub(crate) fn touched(store: &mut Store, id: ServiceId, slot: i64) -> Result {
     if store.restates(slot) || !store.is_evaluated(id) {
-        return mark(id, Dirty { from: slot, all: false });
+        return store.mark(id, slot);
     }
     Ok(())
 }

@@ -1,15 +1,14 @@
 //! Spans of kind SERVER and CONSUMER: a request each.
 
-use std::collections::HashMap;
-
 use weir_sdk::prelude::*;
 
 use super::{ByService, takes, touched};
-use crate::codec::{Mixed, mix};
+use crate::codec::mix;
 use crate::config::Rules;
 use crate::failures::Failed;
 use crate::ids::Seen;
 use crate::keys::{ServiceId, Services};
+use crate::pages::Place;
 use crate::slots::{Counts, ONE, Source, fixed};
 use crate::store::Store;
 
@@ -126,32 +125,45 @@ pub(crate) fn spans(rules: &Rules, services: &mut Services, store: &mut Store, b
         return Ok(());
     }
     let columns = Columns::read(rules, batch)?;
-    let mut by_service = ByService::new(batch)?;
-    let mut groups = Groups::default();
+    let rows = requests(rules, services, batch, &columns, |row| {
+        kind.is_valid(row) && serving.get(kind.key(row)) == Some(&true)
+    })?;
+    let mut last = LastSlots::default();
     let (mut errors, mut failed) = (None, Failed::default());
-    let mut duplicates = 0;
-    for row in 0..batch.rows() {
-        if !kind.is_valid(row) || !serving.get(kind.key(row)).copied().unwrap_or(false) {
+    let (mut duplicates, mut all_unchecked, mut ids) = (0, 0, 0);
+    for (number, &Request { row, place, service, id }) in rows.iter().enumerate() {
+        let row = row as usize;
+        if number % AHEAD == 0 {
+            // Most will be of the slot that the row before is of.
+            let next = rows[number..].iter().take(AHEAD);
+            store.ids.warm(ids, next.filter_map(|next| Some((next.service, next.id?))));
+        }
+        let Some(time) = columns.time.get(row) else { continue };
+        let of = match last.get(store, place as usize, time) {
+            Some(of) => of,
+            None => match OfSlot::find(rules, services, store, service, time)? {
+                Some(of) => last.put(place as usize, of),
+                None => continue,
+            },
+        };
+        ids = of.ids;
+        // Each row of spans is one whose id is known, or unchecked.
+        let room = store.pages.slot(of.place).of(Source::Spans).rows < rules.config.dedup_max as u64;
+        let seen = id.map_or(Seen::Unchecked, |id| store.ids.see(of.ids, service, id, room));
+        if seen == Seen::Known {
+            duplicates += 1;
             continue;
         }
-        let place = by_service.place(row, services, rules.config.services_max)?;
-        let Some(time) = columns.time.get(row) else { continue };
-        let service = by_service.service(place);
-        let Some(group) = groups.of(rules, services, store, (place, service), time)? else { continue };
-        let seen = columns.id(row).map_or(Seen::Unchecked, |id| {
-            let room = (group.known as usize) < rules.config.dedup_max;
-            store.ids.see(group.ids, service, id, room)
-        });
-        match seen {
-            Seen::Known => {
-                duplicates += 1;
-                continue;
-            }
-            Seen::New => group.known += 1,
-            Seen::Unchecked => group.unchecked += 1,
+        let counts = columns.counts(row, of.latency);
+        let (slot, first) = store.pages.touch(of.place);
+        slot.sources[Source::Spans as usize].add(counts);
+        if seen == Seen::Unchecked {
+            slot.unchecked = true;
+            all_unchecked += 1;
         }
-        let counts = columns.counts(row, group.latency);
-        group.counts.add(counts);
+        if first {
+            touched(store, service, of.slot)?;
+        }
         if counts.bad > 0 {
             // Most batches have none.
             let errors = match &errors {
@@ -159,97 +171,100 @@ pub(crate) fn spans(rules: &Rules, services: &mut Services, store: &mut Store, b
                 None => errors.insert(batch.any_as_text(ERROR_TYPE)?),
             };
             if let Some(name) = errors.get(row).and_then(|error| failed.name(error)) {
-                failed.add(service, group.slot, Source::Spans, name, counts.bad.cast_signed());
+                failed.add(service, of.slot, Source::Spans, name, counts.bad.cast_signed());
             }
         }
-    }
-    let mut unchecked = 0;
-    for group in groups.all.iter().filter(|group| group.counts.rows > 0) {
-        unchecked += group.unchecked;
-        store.change(rules, group.service, group.slot, |slot| {
-            slot.sources[Source::Spans as usize].add(group.counts);
-            slot.unchecked |= group.unchecked > 0;
-        })?;
-        touched(store, group.service, group.slot)?;
     }
     failed.apply(rules, store)?;
     count("spans_duplicated", duplicates);
-    count("spans_unchecked", unchecked);
+    count("spans_unchecked", all_unchecked);
     Ok(())
 }
 
-/// A service and slot of the batch, and what was counted of them.
-struct Group {
+/// So many requests are looked for at once in the sets of ids.
+const AHEAD: usize = 64;
+
+/// A row that is a request.
+struct Request {
+    row: u32,
+    /// The place of its service among those of the batch.
+    place: u32,
     service: ServiceId,
+    id: Option<u64>,
+}
+
+/// The rows of a batch that are requests.
+fn requests(
+    rules: &Rules,
+    services: &mut Services,
+    batch: &Batch<'_>,
+    columns: &Columns,
+    serves: impl Fn(usize) -> bool,
+) -> Result<Vec<Request>> {
+    let mut by_service = ByService::new(batch)?;
+    let mut requests = Vec::with_capacity(batch.rows());
+    for row in (0..batch.rows()).filter(|&row| serves(row)) {
+        let place = by_service.place(row, services, rules.config.services_max)?;
+        let service = by_service.service(place);
+        requests.push(Request { row: row as u32, place: place as u32, service, id: columns.id(row) });
+    }
+    Ok(requests)
+}
+
+/// Where a service's requests of a slot are counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfSlot {
     slot: i64,
-    /// Where the ids of the slot are, and how many are known of the service.
+    /// From and to, in nanoseconds.
+    from: i64,
+    to: i64,
+    /// Where the ids of the slot are.
     ids: usize,
-    known: u32,
+    place: Place,
     /// Beyond so many nanoseconds a request is slow.
     latency: i64,
-    counts: Counts,
-    unchecked: u64,
 }
 
-/// Services and slots of a batch, each with its place.
-#[derive(Default)]
-struct Groups {
-    all: Vec<Group>,
-    known: HashMap<(ServiceId, i64), u32, Mixed>,
-    /// The last slot of each service of the batch: from and to in nanoseconds, and its place.
-    last: Vec<(i64, i64, u32)>,
-}
-
-impl Groups {
-    #[inline]
-    fn of(
-        &mut self,
+impl OfSlot {
+    fn find(
         rules: &Rules,
         services: &Services,
         store: &mut Store,
-        (place, service): (usize, ServiceId),
+        service: ServiceId,
         time: i64,
-    ) -> Result<Option<&mut Group>> {
-        let group = match self.last.get(place) {
-            Some(&(from, to, group)) if (from..to).contains(&time) => Some(group),
-            _ => self.find(rules, services, store, (place, service), time)?,
-        };
-        Ok(group.and_then(|group| self.all.get_mut(group as usize)))
+    ) -> Result<Option<Self>> {
+        let slot = rules.slot_of(time);
+        if !takes(rules, store, slot) {
+            return Ok(None);
+        }
+        let (ids, place) = (store.ids.place(slot)?, store.pages.open(rules, service, slot)?);
+        let from = rules.time_of(slot);
+        let latency = rules.latency_of(services.key(service)).unwrap_or(i64::MAX);
+        Ok(Some(Self { slot, from, to: from.saturating_add(rules.slot_ns()), ids, place, latency }))
+    }
+}
+
+/// The last slot of each service of the batch: its rows stand together, in the order of time or nearly so.
+#[derive(Default)]
+struct LastSlots {
+    all: Vec<OfSlot>,
+    era: u64,
+}
+
+impl LastSlots {
+    #[inline]
+    fn get(&mut self, store: &Store, place: usize, time: i64) -> Option<OfSlot> {
+        if self.era != store.pages.era() {
+            (self.era, self.all) = (store.pages.era(), Vec::new());
+        }
+        self.all.get(place).filter(|of| (of.from..of.to).contains(&time)).copied()
     }
 
-    fn find(
-        &mut self,
-        rules: &Rules,
-        services: &Services,
-        store: &mut Store,
-        (place, service): (usize, ServiceId),
-        time: i64,
-    ) -> Result<Option<u32>> {
-        let slot = rules.slot_of(time);
-        let group = match self.known.get(&(service, slot)) {
-            Some(&group) => group,
-            None if !takes(rules, store, slot) => return Ok(None),
-            None => {
-                let ids = store.ids.place(slot)?;
-                self.all.push(Group {
-                    service,
-                    slot,
-                    ids,
-                    known: store.ids.known(ids, service),
-                    latency: rules.latency_of(services.key(service)).unwrap_or(i64::MAX),
-                    counts: Counts::default(),
-                    unchecked: 0,
-                });
-                let group = self.all.len() as u32 - 1;
-                self.known.insert((service, slot), group);
-                group
-            }
-        };
-        if self.last.len() <= place {
-            self.last.resize(place + 1, (0, 0, 0));
+    fn put(&mut self, place: usize, of: OfSlot) -> OfSlot {
+        if self.all.len() <= place {
+            self.all.resize(place + 1, OfSlot::default());
         }
-        let from = rules.time_of(slot);
-        self.last[place] = (from, from.saturating_add(rules.slot_ns()), group);
-        Ok(Some(group))
+        self.all[place] = of;
+        of
     }
 }

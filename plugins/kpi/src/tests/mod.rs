@@ -1,5 +1,6 @@
 //! The plugin as a whole: batches in, tables out.
 
+mod bounds;
 mod contract;
 mod cost;
 mod failures;
