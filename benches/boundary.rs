@@ -53,10 +53,7 @@ fn main() -> Result<()> {
         "                                    plugin {plugin_ns:>7.1} ns a row, {:.2} x native",
         plugin_ns / native_ns
     );
-    println!(
-        "1 column read, a mask               plugin {:>7.1} ns a row",
-        through(&reads_one, &batch) / rows
-    );
+    println!("1 column read, a mask               plugin {:>7.1} ns a row", through(&reads_one, &batch) / rows);
     let view = native(&batch)?;
     let settle_ns = median(|| drop(black_box(view.clone().settle()))) / rows;
     println!("a batch made of what is left               {settle_ns:>7.1} ns a row, once for all plugins");

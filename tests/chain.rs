@@ -306,7 +306,8 @@ fn held_rows_are_recorded_and_restored_with_the_state() {
     second.restore(changes).expect("the plugin is there");
     assert_eq!(counts.snapshot().held(), 9);
     let (again, expected) = (second.process(0, 0, None, Some(7)), first.process(0, 2, None, Some(7)));
-    let contents_of = |outcome: &Outcome| outcome.batches.iter().map(|batch| contents(&batch.clone().settle())).collect::<Vec<_>>();
+    let contents_of =
+        |outcome: &Outcome| outcome.batches.iter().map(|batch| contents(&batch.clone().settle())).collect::<Vec<_>>();
     assert_eq!(contents_of(&again), contents_of(&expected));
     assert_eq!(rows_and_held(&again), (8, 8));
 }
@@ -480,8 +481,9 @@ fn a_stateful_plugin_gives_the_same_output_however_many_workers_there_are() {
         });
         let mut outcomes = outcomes.into_inner().expect("no panic");
         outcomes.sort_by_key(|(sequence, _)| *sequence);
-        let content =
-            |mut outcome: Outcome| (contents(&outcome.batches.pop().expect("some rows stay").settle()), outcome.emitted.len());
+        let content = |mut outcome: Outcome| {
+            (contents(&outcome.batches.pop().expect("some rows stay").settle()), outcome.emitted.len())
+        };
         outcomes.into_iter().map(|(_, outcome)| content(outcome)).collect()
     };
     let (alone, four) = (run(1), run(4));

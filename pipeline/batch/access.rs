@@ -1,8 +1,8 @@
 //! Columns read and written by name.
 
 use super::attributes::Attributes;
-use super::given::attribute_values;
 use super::change::{delete, delete_shared, overlay, scalars, without, write_attribute, write_shared, write_values};
+use super::given::attribute_values;
 use super::{Any, Batch, Children, Column, Value, schema, write_json};
 use crate::{Error, Result, Signal};
 use arrow_array::{Array, ArrayRef, StringArray, UInt32Array};
@@ -86,7 +86,7 @@ impl Batch {
                 Column::Shared(shared) => {
                     let values = attribute_values(&shared.values, key, None, 0..shared.values.rows());
                     spread(&values, &shared.keys, path)
-                },
+                }
                 _ => Err(self.unknown(path)),
             },
         }

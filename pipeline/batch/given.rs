@@ -146,10 +146,14 @@ fn of_any<'a>(values: impl Iterator<Item = Option<Any<'a>>> + Clone) -> ArrayRef
     let alike = kinds.next().is_none_or(|first| kinds.all(|kind| kind == first));
     match first.filter(|_| alike) {
         Some(Any::Bool(_)) => Arc::new(
-            values.map(|value| if let Some(Any::Bool(value)) = value { Some(value) } else { None }).collect::<BooleanArray>(),
+            values
+                .map(|value| if let Some(Any::Bool(value)) = value { Some(value) } else { None })
+                .collect::<BooleanArray>(),
         ),
         Some(Any::Int(_)) => Arc::new(
-            values.map(|value| if let Some(Any::Int(value)) = value { Some(value) } else { None }).collect::<Int64Array>(),
+            values
+                .map(|value| if let Some(Any::Int(value)) = value { Some(value) } else { None })
+                .collect::<Int64Array>(),
         ),
         Some(Any::Double(_)) => Arc::new(
             values

@@ -18,7 +18,9 @@ impl Batch {
         } else {
             (0..self.rows).map(|row| Some(row < keep.len() && keep.value(row))).collect()
         };
-        self.chosen(&rows, Vec::new(), &|array| arrow_select::filter::filter(array, &mask).unwrap_or_else(|_| array.clone()))
+        self.chosen(&rows, Vec::new(), &|array| {
+            arrow_select::filter::filter(array, &mask).unwrap_or_else(|_| array.clone())
+        })
     }
 
     /// So many rows from `offset` on, fewer where the batch ends.

@@ -99,9 +99,7 @@ impl View {
         let written = written.map(|written| Given::new(&written.values)).transpose()?;
         Ok(match &self.rows {
             None => attribute_values(attributes, key, written.as_ref(), 0..self.batch.rows),
-            Some(rows) => {
-                attribute_values(attributes, key, written.as_ref(), rows.iter().map(|&row| row as usize))
-            }
+            Some(rows) => attribute_values(attributes, key, written.as_ref(), rows.iter().map(|&row| row as usize)),
         })
     }
 

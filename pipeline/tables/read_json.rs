@@ -138,6 +138,11 @@ pub(super) fn push_object(into: &mut Attributes, text: &str, is_text: impl Fn(&s
     }
 }
 
+/// Whether a JSON object has a key.
+pub(super) fn has_key(text: &str, key: &str) -> bool {
+    matches!(Json::parse(text), Ok(Json::Object(entries)) if entries.iter().any(|(known, _)| known == key))
+}
+
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader)

@@ -14,9 +14,10 @@ use arrow_array::types::{Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, DictionaryArray, ListArray, RecordBatch, StringArray, new_null_array};
 use arrow_schema::DataType;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::Tables;
-use super::read_json::{Json, push_object};
+use super::read_json::{Json, has_key, push_object};
 use super::rows::conform;
 use super::schema::{dictionary_type, type_column};
 use crate::batch::schema::{ColumnDef, ColumnKind, columns};
@@ -42,6 +43,11 @@ impl Tables {
         }
         Ok(Batch { signal, rows: rows.num_rows(), columns: all })
     }
+}
+
+/// Whether some text of a JSON object is also how a number is written that JSON has not.
+fn may_be_number(object: &str) -> bool {
+    ["\"NaN\"", "\"Infinity\"", "\"-Infinity\""].iter().any(|number| object.contains(number))
 }
 
 /// Rows of a table.
@@ -122,28 +128,55 @@ impl Stored<'_> {
     fn shared(&self, name: &str, array: &ArrayRef) -> Result<Shared> {
         let texts: &DictionaryArray<Int32Type> = array.as_dictionary();
         let values = texts.values().as_string::<i32>();
+        let text_of = |row: usize| texts.key(row).map_or("{}", |key| values.value(key));
         // What became text in a column was text, whatever it says.
-        let is_text = |key: &str| {
-            let text = |promoted: &Promoted| promoted.attribute == key && promoted.column_type == ColumnType::Text;
-            name == "resource_attributes" && self.promote.iter().any(text)
+        let promoted: Vec<&Promoted> = match name {
+            "resource_attributes" => self.promote.iter().filter(|one| one.column_type == ColumnType::Text).collect(),
+            _ => Vec::new(),
         };
+        // Of a text that may have been a number each row tells which it was, unless its record has the key, too: then it
+        // was what another row with these attributes tells, if one does.
+        let mut numbers: HashMap<&str, Vec<bool>> = HashMap::new();
+        let mut told: HashMap<usize, Vec<Option<bool>>> = HashMap::new();
+        for row in (0..texts.len()).filter(|&row| may_be_number(text_of(row))) {
+            let of_row: Vec<_> = promoted.iter().map(|promoted| self.was_number(promoted, row)).collect();
+            let any = numbers.entry(text_of(row)).or_insert_with(|| vec![false; promoted.len()]);
+            any.iter_mut().zip(&of_row).for_each(|(any, number)| *any |= number.unwrap_or(false));
+            told.insert(row, of_row);
+        }
         let mut shared = Shared::default();
-        let mut known: HashMap<&str, u32> = HashMap::new();
-        for key in texts.keys() {
-            let text = key.map_or("{}", |key| values.value(key as usize));
-            let row = match known.get(text) {
-                Some(row) => *row,
-                None => {
+        let mut known: HashMap<(&str, Vec<bool>), u32> = HashMap::new();
+        for row in 0..texts.len() {
+            let text = text_of(row);
+            let numbers = told.get(&row).zip(numbers.get(text)).map(|(told, any)| {
+                told.iter().zip(any).map(|(number, any)| number.unwrap_or(*any)).collect::<Vec<bool>>()
+            });
+            let next = known.len() as u32;
+            let row = match known.entry((text, numbers.unwrap_or_default())) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => {
+                    let (_, numbers) = entry.key();
+                    let is_text = |key: &str| {
+                        let at = promoted.iter().position(|promoted| promoted.attribute == key);
+                        at.is_some_and(|at| numbers.get(at) != Some(&true))
+                    };
                     push_object(&mut shared.values, text, is_text).map_err(Error::data)?;
                     shared.values.end_row();
-                    let row = known.len() as u32;
-                    known.insert(text, row);
-                    row
+                    *entry.insert(next)
                 }
             };
             shared.keys.push(row);
         }
         Ok(shared)
+    }
+
+    /// Whether a text of a row's resource was a number: its column would not be null. The row cannot tell where its record
+    /// has the key, too.
+    fn was_number(&self, promoted: &Promoted, row: usize) -> Option<bool> {
+        let column = self.rows.column_by_name(&promoted.column)?;
+        let record = self.rows.column_by_name("attributes").and_then(|column| column.as_string_opt::<i32>());
+        let record = record.filter(|record| record.is_valid(row)).map_or("{}", |record| record.value(row));
+        (!has_key(record, &promoted.attribute)).then(|| column.is_null(row))
     }
 
     fn children(&self, fields: &'static [ColumnDef], found: Option<&ArrayRef>) -> Result<Children> {

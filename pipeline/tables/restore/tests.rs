@@ -158,6 +158,20 @@ fn a_text_that_looks_like_a_number_stays_text_where_its_column_says_so() {
 }
 
 #[test]
+fn a_number_of_a_resource_that_looks_like_text_stays_a_number_where_its_column_says_so() {
+    let tables = tables(false);
+    let method = "http.request.method";
+    let rows = [with(vec![(method, Of::Text("GET"))], 0), with(vec![], 0), with(vec![], 1)];
+    let resources = [vec![(method, Of::Double(f64::NAN))], vec![(method, Of::Text("NaN"))]];
+    let rows = tables.record_batch(&batch(Signal::Spans, &rows, &resources)).unwrap();
+    let again = tables.restore(Signal::Spans, &rows).unwrap();
+    let Some(Column::Shared(resources)) = again.column("resource_attributes") else { panic!("no resources") };
+    let of_row = |key: &u32| format!("{:?}", resources.values.find(*key as usize, method).unwrap());
+    assert_eq!(resources.keys.iter().map(of_row).collect::<Vec<_>>(), ["Double(NaN)", "Double(NaN)", "Text(\"NaN\")"]);
+    assert_eq!(cells(&tables.record_batch(&again).unwrap()), cells(&rows));
+}
+
+#[test]
 fn promoted_attributes_go_back_where_the_table_has_only_their_columns() {
     let tables = tables(true);
     let some = vec![("x", Of::Int(1)), ("a", Of::Int(7)), ("b", Of::Double(0.5)), ("A", Of::Text("no bool"))];
