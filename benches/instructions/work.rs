@@ -23,14 +23,15 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array as _, Int64Array, StringArray};
 use arrow_buffer::BooleanBuffer;
-use batch::Batch;
+use batch::{Batch, View};
 use decode::Builder;
 use error::{Error, Kind, Result};
 use signal::Signal;
 use std::hint::black_box;
 use std::sync::Arc;
 
-const WORK: [&str; 5] = ["decode-spans", "decode-logs", "decode-metrics", "boundary-3-2-mask", "boundary-1-mask"];
+const WORK: [&str; 6] =
+    ["decode-spans", "decode-logs", "decode-metrics", "boundary-3-2-mask", "boundary-1-mask", "boundary-settle"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,6 +46,7 @@ fn main() -> Result<()> {
         "decode-metrics" => decoded(Signal::Metrics, &requests::metrics(0), rounds),
         "boundary-3-2-mask" => at_the_boundary(rounds, three_read_two_written),
         "boundary-1-mask" => at_the_boundary(rounds, one_read),
+        "boundary-settle" => at_the_boundary(rounds, |view| Ok(three_read_two_written(view)?.settle())),
         other => Err(Error::config(format!("{other}: none of {}", WORK.join(", ")))),
     }
 }
@@ -59,17 +61,17 @@ fn decoded(signal: Signal, body: &[u8], rounds: u32) -> Result<()> {
 }
 
 /// What the host does with a batch for a plugin. Its way into the sandbox and back is not here.
-fn at_the_boundary(rounds: u32, work: impl Fn(Batch) -> Result<Batch>) -> Result<()> {
+fn at_the_boundary<T>(rounds: u32, work: impl Fn(View) -> Result<T>) -> Result<()> {
     let mut builder = Builder::new(Signal::Spans);
     decode::decode(&requests::spans(0), &mut builder)?;
-    let batch = builder.finish();
+    let batch: Batch = builder.finish();
     for _ in 0..rounds {
-        drop(black_box(work(black_box(batch.clone()))?));
+        drop(black_box(work(View::from(black_box(batch.clone())))?));
     }
     Ok(())
 }
 
-fn three_read_two_written(mut batch: Batch) -> Result<Batch> {
+fn three_read_two_written(mut batch: View) -> Result<View> {
     let (duration, status) = (batch.read("duration_ns")?, batch.read("status_code")?);
     let path = batch.read("attributes.url.path")?;
     let (duration, path) = (duration.as_primitive::<Int64Type>(), path.as_string::<i32>());
@@ -78,11 +80,13 @@ fn three_read_two_written(mut batch: Batch) -> Result<Batch> {
     let keep = BooleanBuffer::collect_bool(batch.rows(), |row| duration.value(row) >= 1_000_000 || status.is_null(row));
     batch.write("duration_us", &(Arc::new(micros) as _))?;
     batch.write("attributes.url.path", &(Arc::new(paths) as _))?;
-    Ok(batch.filter(&keep))
+    batch.keep(&keep);
+    Ok(batch)
 }
 
-fn one_read(batch: Batch) -> Result<Batch> {
+fn one_read(mut batch: View) -> Result<View> {
     let duration = batch.read("duration_ns")?;
     let duration = duration.as_primitive::<Int64Type>();
-    Ok(batch.filter(&BooleanBuffer::collect_bool(batch.rows(), |row| duration.value(row) >= 500_000_000)))
+    batch.keep(&BooleanBuffer::collect_bool(batch.rows(), |row| duration.value(row) >= 500_000_000));
+    Ok(batch)
 }
