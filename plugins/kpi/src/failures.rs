@@ -159,6 +159,9 @@ pub(crate) fn forget(block: i64) -> Result<u64> {
     Ok(bytes)
 }
 
+/// What changes of a page: by place, source and type the service and the requests.
+type Changes<'a> = BTreeMap<(usize, u8, &'a str), (ServiceId, i64)>;
+
 /// A type of a batch, by its place in [`Failed`].
 pub(crate) type Name = u32;
 
@@ -199,7 +202,7 @@ impl Failed {
     pub(crate) fn apply(self, rules: &Rules, store: &mut Store) -> Result {
         let Self { names, requests, cut, .. } = self;
         count("error_types_cut", cut);
-        let mut pages: BTreeMap<At, BTreeMap<(usize, u8, &str), (ServiceId, i64)>> = BTreeMap::new();
+        let mut pages: BTreeMap<At, Changes<'_>> = BTreeMap::new();
         for ((service, slot, source, name), requests) in requests {
             let Some(name) = names.get(name as usize).filter(|_| requests != 0) else { continue };
             let (at, place) = page_of(rules, service, slot);

@@ -163,7 +163,7 @@ impl Pages {
     #[inline]
     pub(crate) fn touch(&mut self, place: Place) -> (&mut Slot, bool) {
         let page = &mut self.at_hand[place.page as usize];
-        let (word, bit) = (place.place as usize / 64 & 1, 1_u64 << (place.place % 64));
+        let (word, bit) = ((place.place as usize / 64) & 1, 1_u64 << (place.place % 64));
         let first = page.touched[word] & bit == 0;
         if first {
             if page.touched == [0; 2] {

@@ -145,7 +145,7 @@ impl Slot {
     /// Writes it as it is in a page: mostly a byte. Never begins with a zero.
     pub(crate) fn write_short(&self, out: &mut Out) {
         match self.plain() {
-            Some([valid @ 1..=PLAIN_MAX, 0, 0]) => _ = out.0.push(valid as u8),
+            Some([valid @ 1..=PLAIN_MAX, 0, 0]) => out.0.push(valid as u8),
             Some([valid, 0, 0]) => {
                 out.0.push(PLAIN as u8);
                 out.u(valid);
