@@ -232,7 +232,8 @@ pub(crate) struct Dictionary {
     kept: (usize, usize),
 }
 
-const RECENT: usize = 64;
+/// How many texts are found by a few of their letters.
+pub(crate) const RECENT: usize = 64;
 
 impl Default for Dictionary {
     fn default() -> Self {
@@ -240,9 +241,16 @@ impl Default for Dictionary {
     }
 }
 
-/// The place of a text among the recent ones.
+/// Whether two texts are the same. Nothing is not compared with nothing: the address of no bytes may be of no page, from
+/// which processors load no bytes very slowly (80 ns on an EPYC, by glibc's masked `memcmp`).
 #[inline]
-fn recent_place(text: &[u8]) -> usize {
+pub(crate) fn same_text(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
+}
+
+/// The place of a text among the recent ones, by its length, its first and its last letters.
+#[inline]
+pub(crate) fn recent_place(text: &[u8]) -> usize {
     let of_four = |letters: &[u8; 4]| u64::from(u32::from_le_bytes(*letters));
     let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
@@ -261,13 +269,8 @@ impl Dictionary {
         // A few texts are nearly all that a column has: one comparison finds them, for less than a hash of the whole.
         let place = recent_place(text);
         let known = self.recent[place];
-        if (known as usize) < self.values.len() {
-            let known_text = self.values.bytes_of(known);
-            // Nothing is compared with nothing: the address of no bytes may be of no page, from which processors load no
-            // bytes very slowly (80 ns on an EPYC, by glibc's masked `memcmp`).
-            if known_text.len() == text.len() && (text.is_empty() || known_text == text) {
-                return known as i32;
-            }
+        if (known as usize) < self.values.len() && same_text(self.values.bytes_of(known), text) {
+            return known as i32;
         }
         let number = self.values.intern(text);
         self.recent[place] = number;

@@ -1,14 +1,16 @@
 //! Some rows of a batch.
 
 use super::{Attributes, Batch, Children, Column, Shared, Values};
-use arrow_array::{ArrayRef, BooleanArray, UInt32Array};
-use arrow_buffer::BooleanBuffer;
+use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::take::take;
 use std::sync::Arc;
+#[cfg(test)]
+use {arrow_array::BooleanArray, arrow_buffer::BooleanBuffer};
 
 impl Batch {
-    /// The rows whose bit is set; a row beyond the end of `keep` goes.
-    pub fn filter(&self, keep: &BooleanBuffer) -> Self {
+    /// The rows whose bit is set; a row beyond the end of `keep` goes. What a view is compared with: plugins work on those.
+    #[cfg(test)]
+    pub(crate) fn filter(&self, keep: &BooleanBuffer) -> Self {
         let rows: Vec<u32> = keep.set_indices_u32().take_while(|&row| (row as usize) < self.rows).collect();
         if rows.len() == self.rows {
             return self.clone();

@@ -1,8 +1,7 @@
 //! Log records.
 
-use super::common::{
-    Common, Counts, Rows, Slot, Times, any_value, attribute, count_invalid, time_or_null, value_at_once,
-};
+use super::common::{Common, Counts, Rows, Times, count_invalid, time_or_null};
+use super::values::{Slot, any_value, attribute, value_at_once};
 use super::wire::{Read, Wire};
 use crate::batch::build::{AttributesPart, Dictionary, Ids, Numbers, Part, ValuesPart};
 use arrow_array::types::Int32Type;

@@ -1,6 +1,7 @@
 //! Metrics: a row is a data point.
 
-use super::common::{Common, Counts, Rows, Times, attribute, count_invalid, time_or_null, within_rows};
+use super::common::{Common, Counts, Rows, Times, count_invalid, time_or_null, within_rows};
+use super::values::attribute;
 use super::wire::{Field, Read, Wire};
 use crate::batch::build::{
     AttributesPart, Bools, ChildrenPart, Dictionary, Fields, Ids, Lists, NO_KEY, Numbers, Part, QuantileLists,

@@ -7,6 +7,7 @@ mod metrics;
 mod spans;
 #[cfg(test)]
 pub(crate) mod tests;
+mod values;
 mod wire;
 
 use crate::batch::{Batch, schema};

@@ -1,6 +1,7 @@
 //! Spans.
 
-use super::common::{Common, Counts, Rows, Times, adjusted_count, attribute, count_invalid};
+use super::common::{Common, Counts, Rows, Times, adjusted_count, count_invalid};
+use super::values::attribute;
 use super::wire::{Read, Wire};
 use crate::batch::build::{AttributesPart, ChildrenPart, Dictionary, Fields, Ids, Numbers, Part, TextColumn};
 use arrow_array::types::{Float64Type, Int64Type};

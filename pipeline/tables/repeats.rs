@@ -8,12 +8,10 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::json::TextColumn;
+use crate::batch::build::{RECENT, recent_place, same_text};
 use crate::{Error, Result};
 
 const NONE: u32 = u32::MAX;
-
-/// How many texts are found by a few of their letters.
-const RECENT: usize = 64;
 
 /// After so many texts it is seen whether they repeat at all.
 const TRIAL: usize = 1_024;
@@ -45,9 +43,9 @@ impl Repeats {
     /// less than to find the few that are not.
     #[inline]
     pub(super) fn number(&mut self, text: &[u8]) -> Result<i32> {
-        let place = place(text);
+        let place = recent_place(text);
         let recent = self.recent[place];
-        if recent != NONE && self.texts.get(recent as usize) == text {
+        if recent != NONE && same_text(self.texts.get(recent as usize), text) {
             return Ok(recent as i32);
         }
         let number = self.find(text)?;
@@ -90,16 +88,6 @@ impl Repeats {
         DictionaryArray::try_new(keys, Arc::new(self.texts.finish(None)?))
             .map_err(|error| Error::bug(error.to_string()))
     }
-}
-
-/// The place of a text among the recent ones, by its length, its first and its last letters.
-#[inline]
-fn place(text: &[u8]) -> usize {
-    let letters = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(27),
-        _ => text.iter().fold(0, |letters, &letter| letters << 8 | u64::from(letter)),
-    };
-    ((letters ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - RECENT.ilog2())) as usize
 }
 
 #[cfg(test)]
