@@ -17,6 +17,7 @@ fn tiny(config: &mut Config) {
     config.plugins.clear();
     config.receive.memory_bytes_max = MIB;
     config.receive.request_bytes_max = MIB;
+    config.receive.wait_max = Duration::ZERO;
     config.batch.rows_max = 1 << 20;
     config.batch.delay_max = Duration::from_secs(60);
 }
@@ -93,10 +94,21 @@ fn an_embedder_is_told_to_come_back_too() {
 /// Clients that come back until they are heard, as those of OpenTelemetry do, against a chain that is slower than they.
 #[test]
 fn clients_that_come_back_get_everything_through_a_slow_chain() {
+    assert!(told_to_wait_by_a_slow_chain(50, Duration::ZERO) > 0, "the chain was never behind: this shows nothing");
+}
+
+/// The same with patience: clients are as fast as the chain is, and none is sent away.
+#[test]
+fn clients_wait_for_a_slow_chain_before_they_are_told_to_come_back() {
+    assert_eq!(told_to_wait_by_a_slow_chain(20, Duration::from_secs(60)), 0);
+}
+
+/// How often clients were told to come back, of which each sends so many requests.
+fn told_to_wait_by_a_slow_chain(requests: usize, wait_max: Duration) -> usize {
     const CLIENTS: usize = 4;
-    const REQUESTS: usize = 50;
     let service = Service::start(|config| {
         tiny(config);
+        config.receive.wait_max = wait_max;
         config.batch.delay_max = Duration::from_millis(5);
         config.batch.rows_max = 4;
         config.plugins = vec![slow()];
@@ -117,14 +129,14 @@ fn clients_that_come_back_get_everything_through_a_slow_chain() {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             };
-            (0..REQUESTS).map(|request| send(client * REQUESTS + request)).sum::<usize>()
+            (0..requests).map(|request| send(client * requests + request)).sum::<usize>()
         };
         let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || client(number))).collect();
         clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
-    assert!(told_to_wait > 0, "the chain was never behind: this shows nothing");
     let (summary, folder) = service.stop();
-    assert_eq!(numbers(folder.path()), (0..CLIENTS * REQUESTS).collect(), "{summary:?}");
+    assert_eq!(numbers(folder.path()), (0..CLIENTS * requests).collect(), "{summary:?}");
+    told_to_wait
 }
 
 /// A plugin that never comes back by itself: its time limit makes it slow, its policy lets the rows pass.

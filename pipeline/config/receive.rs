@@ -39,6 +39,11 @@ pub(super) static SECTION: Section = Section {
             "\"256MiB\"",
             "bytes of rows accepted and not yet written; above it clients are told to retry later",
         ),
+        Key::new(
+            "wait_max",
+            "\"2s\"",
+            "how long a request waits, before it is read, while more rows wait than the workers need",
+        ),
         Key::new("connections_max", "1024", "open connections, over both listeners"),
         Key::new("header_timeout", "\"10s\"", "within which a request's header must have come"),
         Key::new("body_timeout", "\"30s\"", "within which a request's body must have come"),
@@ -65,6 +70,8 @@ pub struct Receive {
     pub request_bytes_max: u64,
     /// The budget in bytes of rows accepted and not yet written.
     pub memory_bytes_max: u64,
+    /// How long a request waits while more rows wait than the workers need.
+    pub wait_max: Duration,
     /// Open connections, over both listeners.
     pub connections_max: u32,
     /// Within which a request's header must have come.
@@ -90,6 +97,7 @@ impl Default for Receive {
             http: Some((Ipv4Addr::LOCALHOST, 4318).into()),
             request_bytes_max: 64 * MIB,
             memory_bytes_max: 256 * MIB,
+            wait_max: Duration::from_secs(2),
             connections_max: 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -111,6 +119,9 @@ impl Receive {
         let request_set = reader
             .set(&node, "request_max", &mut self.request_bytes_max, |value| values::size(value, KIB..=1024 * MIB));
         reader.set(&node, "memory_max", &mut self.memory_bytes_max, |value| values::size(value, MIB..=TIB));
+        reader.set(&node, "wait_max", &mut self.wait_max, |value| {
+            values::time(value, Duration::ZERO..=Duration::from_secs(60))
+        });
         reader.set(&node, "connections_max", &mut self.connections_max, |value| values::number(value, 1..=65_536));
         reader.set(&node, "header_timeout", &mut self.header_timeout, |value| {
             values::time(value, instant..=Duration::from_secs(300))

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::format::{BLOCK, Content, HEAD, Head, SegmentHead, payload_sum, record_bytes, segment_name};
+use super::format::{BLOCK, Content, Head, SegmentHead, segment_name};
+use super::records::{Records, finish};
 use super::{Lsn, Options};
 use crate::Error;
 use crate::files::{File, Files, failed, remove_if_there};
@@ -41,45 +42,6 @@ impl Folder {
     }
 }
 
-/// Records in memory, as they will stand in the file but for what depends on the file.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    bytes: Vec<u8>,
-    heads: Vec<Head>,
-    /// How many of the heads and bytes are durable.
-    done: (usize, usize),
-}
-
-impl Batch {
-    pub(super) fn push(&mut self, head: Head, payload: &[u8]) {
-        self.bytes.reserve(record_bytes(payload.len() as u64) as usize + BLOCK as usize);
-        let end = self.bytes.len() + head.bytes() as usize;
-        self.bytes.resize(self.bytes.len() + HEAD, 0);
-        self.bytes.extend_from_slice(payload);
-        self.bytes.resize(end, 0);
-        self.heads.push(head);
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.done.0 == self.heads.len()
-    }
-
-    /// What the records that are not durable take, from their heads to the last one's end.
-    pub(super) fn bytes_left(&self) -> u64 {
-        self.heads.get(self.done.0..).unwrap_or_default().iter().map(Head::bytes).sum()
-    }
-
-    /// Forgets everything but a little of the memory.
-    pub(super) fn clear(&mut self) {
-        const KEPT_BYTES_MAX: usize = 8 << 20;
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES_MAX);
-        self.heads.clear();
-        self.heads.shrink_to(KEPT_BYTES_MAX / 256);
-        self.done = (0, 0);
-    }
-}
-
 /// Why a batch is not durable.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -104,13 +66,13 @@ pub(super) struct Synced {
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     segment: Option<Segment>,
-    pub(super) batch: Batch,
+    pub(super) batch: Records,
 }
 
 impl Writer {
     /// Makes the batch durable, telling after each sync what is. After [`Failure::Full`] it can be called again.
     pub(super) fn write(&mut self, folder: &Folder, mut synced: impl FnMut(Synced)) -> Result<(), Failure> {
-        while let Some(head) = self.batch.heads.get(self.batch.done.0) {
+        while let Some(head) = self.batch.next() {
             let segment = match &mut self.segment {
                 Some(segment) if segment.has_room(head.bytes()) => segment,
                 full => {
@@ -120,13 +82,12 @@ impl Writer {
                     full.insert(Segment::begin(folder, head.lsn, bytes, needed)?)
                 }
             };
-            let (records, bytes, durable) = segment.take(&mut self.batch);
+            let (records, bytes, durable) = segment.take(&self.batch);
             let began = Instant::now();
-            segment.write(&mut self.batch, records, bytes).map_err(|error| segment.lost("cannot write", &error))?;
+            segment.write(&mut self.batch, records).map_err(|error| segment.lost("cannot write", &error))?;
             segment.sync()?;
-            self.batch.done.0 += records;
-            self.batch.done.1 += bytes;
-            synced(Synced { durable, records: records as u64, bytes: bytes as u64, took: began.elapsed() });
+            self.batch.durable(records);
+            synced(Synced { durable, records: records as u64, bytes, took: began.elapsed() });
         }
         self.batch.clear();
         Ok(())
@@ -142,11 +103,11 @@ impl Writer {
 }
 
 /// Writes records into a segment of their own, as long as they need, which is durable and sealed before it gets its name.
-pub(super) fn write_whole(folder: &Folder, first: Lsn, next: Lsn, batch: &mut Batch) -> Result<(), Failure> {
+pub(super) fn write_whole(folder: &Folder, first: Lsn, next: Lsn, batch: &mut Records) -> Result<(), Failure> {
     let needed = batch.bytes_left();
     let mut segment = Segment::unnamed(folder, first, 0, needed)?;
-    let records = batch.heads.len();
-    let written = segment.write(batch, records, needed as usize);
+    let records = batch.heads_left().count();
+    let written = segment.write(batch, records);
     written.map_err(|error| Failure::Full(failed("cannot write", &segment.path, &error).message().to_owned()))?;
     segment.seal(next)?;
     segment.name(folder)
@@ -214,9 +175,9 @@ impl Segment {
     }
 
     /// How many records of a batch fit, in how many bytes, and the LSN after them.
-    fn take(&self, batch: &mut Batch) -> (usize, usize, Lsn) {
+    fn take(&self, batch: &Records) -> (usize, u64, Lsn) {
         let (mut records, mut bytes, mut next) = (0, 0, self.head.first);
-        for head in batch.heads.get(batch.done.0..).unwrap_or_default() {
+        for head in batch.heads_left() {
             if !self.has_room(bytes + head.bytes()) {
                 break;
             }
@@ -224,31 +185,15 @@ impl Segment {
             bytes += head.bytes();
             next = head.lsn + 1;
         }
-        (records, bytes as usize, next)
+        (records, bytes, next)
     }
 
     /// Writes so many records of a batch, to the end of a block.
-    fn write(&mut self, batch: &mut Batch, records: usize, bytes: usize) -> io::Result<()> {
-        let (first, start) = batch.done;
-        let durable = batch.heads.get(first).map_or(self.head.first, |head| head.lsn);
-        let mut at = start;
-        for (number, head) in batch.heads.iter_mut().skip(first).take(records).enumerate() {
-            head.durable = durable;
-            head.is_last = number + 1 == records;
-            let record = batch.bytes.get_mut(at..).unwrap_or_default();
-            finish(record, head, self.head.salt);
-            at += head.bytes() as usize;
+    fn write(&mut self, batch: &mut Records, records: usize) -> io::Result<()> {
+        for piece in batch.commit(records, self.head.salt) {
+            self.file.write_all(piece)?;
+            self.offset += piece.len() as u64;
         }
-        let padding = bytes.next_multiple_of(BLOCK as usize) - bytes;
-        if start + bytes == batch.bytes.len() {
-            // There is nothing behind: padding and records in one write.
-            batch.bytes.resize(start + bytes + padding, 0);
-            self.file.write_all(batch.bytes.get(start..).unwrap_or_default())?;
-        } else {
-            self.file.write_all(batch.bytes.get(start..start + bytes).unwrap_or_default())?;
-            self.file.write_all(&vec![0; padding])?;
-        }
-        self.offset += (bytes + padding) as u64;
         Ok(())
     }
 
@@ -278,17 +223,6 @@ impl Segment {
             "{}: the log cannot tell what the disk has, and nothing more is acknowledged; look at the disk, and start again",
             error.message()
         )))
-    }
-}
-
-/// Writes the head of a record and its checksums around the payload that is there already.
-fn finish(record: &mut [u8], head: &Head, salt: u64) {
-    let encoded = head.encode(salt);
-    let Some((front, rest)) = record.split_first_chunk_mut::<HEAD>() else { return };
-    *front = encoded;
-    let Some((payload, rest)) = rest.split_at_mut_checked(head.payload_bytes as usize) else { return };
-    if let Some(sum) = rest.first_chunk_mut::<4>() {
-        *sum = payload_sum(&encoded, payload).to_le_bytes();
     }
 }
 

@@ -13,6 +13,7 @@ mod format;
 mod inspect;
 mod options;
 mod quarantine;
+mod records;
 mod recover;
 mod reserve;
 mod shared;
@@ -30,8 +31,9 @@ use tokio::sync::watch;
 
 use crate::files::{Files, failed, make_folders, sync_folder};
 use crate::{Error, Result, Signal};
-use commit::{Batch, Writer};
+use commit::Writer;
 use format::{Content, Head, PAYLOAD_BYTES_MAX};
+use records::Records;
 use shared::{Disk, Progress, Shared, State};
 
 pub use inspect::{SegmentReport, State as SegmentState, inspect};
@@ -90,7 +92,7 @@ impl Log {
     fn new(disk: Option<Disk>, next: Lsn) -> Self {
         let progress = Progress { durable: next, ended: None };
         let state = State {
-            pending: Batch::default(),
+            pending: Records::default(),
             pending_bytes: 0,
             next,
             progress: progress.clone(),

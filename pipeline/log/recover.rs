@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::commit::{Batch, Failure, Folder, write_whole};
+use super::commit::{Failure, Folder, write_whole};
 use super::format::{BLOCK, Content, Head, segment_first};
 use super::quarantine::{self, Quarantined};
+use super::records::Records;
 use super::walk::{Damage, End, Place, Step, Walk};
 use super::{Lsn, Options, reserve};
 use crate::files::{Files, failed, remove_if_there};
@@ -121,7 +122,7 @@ fn places(folder: &Folder, from: Lsn) -> Vec<Place> {
 struct Tail {
     end: End,
     /// The records of which it is not certain that they were durable.
-    uncertain: Batch,
+    uncertain: Records,
     first: Lsn,
 }
 
@@ -130,7 +131,7 @@ impl Tail {
         let read = |error| failed("cannot read", &last.path, &error);
         let mut walk = Walk::begin(&folder.files, last).map_err(read)?;
         let mut durable = from.max(last.first);
-        let mut uncertain = Batch::default();
+        let mut uncertain = Records::default();
         let end = loop {
             match walk.step().map_err(read)? {
                 Step::Record(head) => {

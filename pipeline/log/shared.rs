@@ -5,7 +5,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::commit::{Batch, Failure, Folder, Synced, Writer};
+use super::commit::{Failure, Folder, Synced, Writer};
+use super::records::Records;
 use super::{Committed, Lsn, Stats, lock};
 use crate::files::Lock;
 use crate::{Error, Result};
@@ -42,7 +43,7 @@ pub(super) struct Progress {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) pending: Batch,
+    pub(super) pending: Records,
     /// What records take that are not durable, those that are being written too.
     pub(super) pending_bytes: u64,
     pub(super) next: Lsn,

@@ -1,14 +1,15 @@
 //! Bodies: read with limits of time and size, decompressed as they come, accounted in the memory budget as they grow.
 
 use super::status::{Reason, Refusal};
-use super::{Counters, Intake, Permit, Settings};
+use super::{Counters, Entry, Intake, Permit, Settings};
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
@@ -24,6 +25,10 @@ const GZIP_STATE_BYTES: usize = 96 << 10;
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Each member of gzip costs a new decoder; nobody but an attacker sends many.
 const GZIP_MEMBERS_MAX: usize = 1024;
+/// A body of which nothing comes for so long does not keep room from others any more.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
+/// What is expected of a compressed body: OTLP becomes a fifth or less.
+const DECOMPRESSED_RATIO: usize = 5;
 /// How long a refused body is read on, so that the client gets to see the answer.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -59,6 +64,8 @@ pub(super) struct Reader<'a> {
     idle_timeout: Duration,
     deadline: Instant,
     timed_out: bool,
+    /// Room that is kept for the body while it comes.
+    entry: Option<Entry>,
 }
 
 impl<'a> Reader<'a> {
@@ -71,7 +78,15 @@ impl<'a> Reader<'a> {
             idle_timeout: settings.body_idle_timeout,
             deadline: Instant::now() + settings.body_timeout,
             timed_out: false,
+            entry: None,
         }
+    }
+
+    /// Waits until there is room for a body; so many bytes are expected as they are sent.
+    pub(super) async fn enter<I: Intake>(&mut self, intake: &I, coding: Coding, bytes_expected: Option<usize>) {
+        let ratio = if coding == Coding::Identity { 1 } else { DECOMPRESSED_RATIO };
+        let bytes = bytes_expected.unwrap_or(FIRST_BYTES).min(self.bytes_max).saturating_mul(ratio);
+        self.entry = Some(intake.enter(bytes).await);
     }
 
     /// The limit is on the message; what is around it, such as the prefix of gRPC, comes on top.
@@ -79,11 +94,22 @@ impl<'a> Reader<'a> {
         self.bytes_max = self.bytes_max.saturating_add(bytes);
     }
 
+    async fn frame(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Elapsed> {
+        let now = Instant::now();
+        let due = self.deadline.min(now + self.idle_timeout);
+        if self.entry.is_some() {
+            if let Ok(frame) = timeout_at(due.min(now + STALLED_AFTER), self.body.frame()).await {
+                return Ok(frame);
+            }
+            self.entry = None;
+        }
+        timeout_at(due, self.body.frame()).await
+    }
+
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            let due = self.deadline.min(Instant::now() + self.idle_timeout);
-            let frame = match timeout_at(due, self.body.frame()).await {
+            let frame = match self.frame().await {
                 Ok(None) => return Ok(None),
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(unreadable(&error)),

@@ -1,20 +1,42 @@
-//! The memory budget: how many bytes of requests may be in memory at once.
+//! The memory budget: how many bytes of requests and rows may be in memory at once, and from when on clients are slowed down.
 
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, Notify};
 
-/// A number of bytes that all holders together do not exceed. Nobody waits for it: who is refused comes back later.
+/// What a request takes beside its body: rows of about its size, at least.
+const ROWS_PER_BODY: usize = 2;
+/// How often somebody who waits on a thread looks.
+const LOOKS_EVERY: Duration = Duration::from_millis(1);
+
+/// A number of bytes that all holders together do not exceed: who asks for more is refused, and comes back later. Well before
+/// that there is a level from which on new requests wait in line, so that senders go as fast as their rows are written.
 #[derive(Debug)]
 pub struct Budget {
     bytes_max: usize,
+    level: usize,
+    wait_max: Duration,
     held: AtomicUsize,
+    /// What those who came in are about to take.
+    promised: AtomicUsize,
+    /// Held by whoever is next to come in; the others wait for it in the order in which they came.
+    line: Mutex<()>,
+    freed: Notify,
 }
 
 impl Budget {
-    /// A budget of that many bytes.
+    /// A budget of that many bytes, in which nobody waits.
     pub fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes_max, held: AtomicUsize::new(0) })
+        Self::paced(bytes_max, usize::MAX, Duration::ZERO)
+    }
+
+    /// A budget of that many bytes. While `level` of them are held or about to be, who wants to [`enter`](Self::enter) waits,
+    /// but not longer than `wait_max`.
+    pub fn paced(bytes_max: usize, level: usize, wait_max: Duration) -> Arc<Self> {
+        let (held, promised) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { bytes_max, level, wait_max, held, promised, line: Mutex::new(()), freed: Notify::new() })
     }
 
     /// Holds `bytes` until the permit is dropped, or refuses with [`Overload`](crate::Kind::Overload).
@@ -27,6 +49,48 @@ impl Budget {
                 self.bytes_max
             ))),
         }
+    }
+
+    /// Waits until there is room for a request with a body of so many bytes: in line, as others do, and for a limited time.
+    /// When that is over it comes in nevertheless, and [`hold`](Self::hold) decides. What is returned keeps the room for
+    /// it, until it holds what it takes.
+    pub async fn enter(self: &Arc<Self>, body_bytes: usize) -> Entry {
+        let bytes = body_bytes.saturating_mul(ROWS_PER_BODY);
+        if self.line.try_lock().is_ok() && self.has_room(bytes) {
+            return self.promise(bytes);
+        }
+        let room = async {
+            let _next = self.line.lock().await;
+            while !self.has_room(bytes) {
+                self.freed.notified().await;
+            }
+            self.promise(bytes)
+        };
+        tokio::time::timeout(self.wait_max, room).await.unwrap_or_else(|_| self.promise(bytes))
+    }
+
+    /// [`enter`](Self::enter) on a thread that may block.
+    pub fn enter_blocking(self: &Arc<Self>, body_bytes: usize) -> Entry {
+        let (bytes, began) = (body_bytes.saturating_mul(ROWS_PER_BODY), Instant::now());
+        loop {
+            let next = self.line.try_lock();
+            if next.is_ok() && self.has_room(bytes) || began.elapsed() >= self.wait_max {
+                return self.promise(bytes);
+            }
+            drop(next);
+            std::thread::sleep(LOOKS_EVERY);
+        }
+    }
+
+    /// Somebody who is alone has room for anything.
+    fn has_room(&self, bytes: usize) -> bool {
+        let taken = self.held.load(Relaxed).saturating_add(self.promised.load(Relaxed));
+        taken == 0 || taken.saturating_add(bytes) <= self.level
+    }
+
+    fn promise(self: &Arc<Self>, bytes: usize) -> Entry {
+        self.promised.fetch_add(bytes, Relaxed);
+        Entry { budget: Arc::clone(self), bytes }
     }
 
     /// How many bytes are held now.
@@ -66,12 +130,31 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.budget.held.fetch_sub(self.bytes, Relaxed);
+        self.budget.freed.notify_one();
+    }
+}
+
+/// Room in a [`Budget`] for a request that is about to take it; others may have it when this is dropped.
+#[derive(Debug)]
+pub struct Entry {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.budget.promised.fetch_sub(self.bytes, Relaxed);
+        self.budget.freed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    const LONG: Duration = Duration::from_secs(3_600);
 
     #[test]
     fn what_grows_beyond_the_budget_keeps_others_out_until_it_is_given_back() {
@@ -84,5 +167,66 @@ mod tests {
         assert_eq!(budget.hold(1).unwrap_err().kind(), crate::Kind::Overload);
         drop(permit);
         assert_eq!(budget.held(), 0);
+    }
+
+    /// Polls once, without a runtime's help to wake it.
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn above_the_level_requests_wait_in_the_order_in_which_they_came() {
+        let budget = Budget::paced(1_000, 100, LONG);
+        let rows = budget.hold(60).unwrap();
+        let small = budget.enter(20).await;
+        let (mut large, mut tiny) = (pin!(budget.enter(25)), pin!(budget.enter(1)));
+        assert!(poll(large.as_mut()).is_pending(), "60 held and 40 promised: 50 more are too many");
+        assert!(poll(tiny.as_mut()).is_pending(), "nobody overtakes");
+        drop(small);
+        assert!(poll(large.as_mut()).is_pending(), "60 and 50");
+        drop(rows);
+        let large = large.await;
+        let tiny = tiny.await;
+        assert_eq!((budget.held(), budget.promised.load(Relaxed)), (0, 52));
+        drop((large, tiny));
+        assert_eq!(budget.promised.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_may_be_larger_than_the_level_and_who_waited_for_long_comes_in() {
+        let wait_max = Duration::from_millis(20);
+        let budget = Budget::paced(1_000, 100, wait_max);
+        let huge = budget.enter(400).await;
+        let began = Instant::now();
+        let other = budget.enter(1).await;
+        assert!(began.elapsed() >= wait_max);
+        drop((huge, other));
+        assert_eq!(budget.promised.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_does_not_stand_in_the_way() {
+        let budget = Budget::paced(1_000, 100, LONG);
+        let rows = budget.hold(100).unwrap();
+        {
+            let mut gone = pin!(budget.enter(1));
+            assert!(poll(gone.as_mut()).is_pending());
+        }
+        let mut next = pin!(budget.enter(2));
+        assert!(poll(next.as_mut()).is_pending());
+        drop(rows);
+        next.await;
+    }
+
+    #[test]
+    fn a_thread_waits_too() {
+        let budget = Budget::paced(1_000, 100, LONG);
+        let rows = budget.hold(100).unwrap();
+        std::thread::scope(|scope| {
+            let entered = scope.spawn(|| drop(budget.enter_blocking(1)));
+            assert!(!entered.is_finished());
+            drop(rows);
+            entered.join().unwrap();
+        });
     }
 }

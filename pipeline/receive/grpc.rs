@@ -78,6 +78,7 @@ async fn message<I: Intake>(
     if length > bytes_max || announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(Refusal::too_large("the message as announced", bytes_max));
     }
+    reader.enter(&*server.intake, coding, Some(length)).await;
     let mut gatherer = Gatherer::new(&*server.intake, coding, Some(length), bytes_max)?;
     let mut left = length;
     loop {

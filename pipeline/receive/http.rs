@@ -194,6 +194,7 @@ async fn read<I: Intake>(
     if bytes_expected.is_some_and(|bytes| bytes > bytes_max) {
         return Err(Refusal::too_large("the request as announced", bytes_max));
     }
+    reader.enter(&*server.intake, coding, bytes_expected).await;
     let mut gatherer = Gatherer::new(&*server.intake, coding, bytes_expected, bytes_max)?;
     while let Some(piece) = reader.next().await? {
         gatherer.push(&piece).await?;

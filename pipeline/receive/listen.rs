@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 /// Headers of a request, and what hyper reads ahead of a body: memory that a connection costs without asking.
 const HTTP1_BUFFER_BYTES_MAX: usize = 64 << 10;
 const HTTP2_HEADER_BYTES_MAX: u32 = 16 << 10;
-/// What a client may send on one connection before it is read. hyper's default, named because it bounds memory.
-const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
+/// What a client may send on one connection before it is read: memory that no budget counts. An eighth of hyper's default.
+const HTTP2_WINDOW_BYTES: u32 = 128 << 10;
 /// A client of HTTP/2 that has vanished is found by asking.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(60);
 /// Pause after the system could not give a connection: without file descriptors it would fail again at once.

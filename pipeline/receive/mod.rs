@@ -20,7 +20,7 @@ mod status;
 mod tests;
 mod webhook;
 
-pub use budget::{Budget, Permit};
+pub use budget::{Budget, Entry, Permit};
 pub use counters::{Counters, Outcome, Protocol, Snapshot};
 pub use listen::{LocalAddrs, Receivers, bind};
 
@@ -51,6 +51,10 @@ pub trait Intake: Send + Sync + 'static {
     /// An error of kind [`Data`](crate::Kind::Data) is answered as final, every other kind as "retry later". When the
     /// client goes away, the future is dropped where it waits.
     fn submit(&self, signal: Signal, body: Bytes) -> impl Future<Output = Result<Accepted, Error>> + Send;
+
+    /// Waits, before a body is read, until there is room for one of about so many bytes, but not for ever. What is returned keeps
+    /// the room while the body comes.
+    fn enter(&self, body_bytes: usize) -> impl Future<Output = Entry> + Send;
 
     /// Holds `bytes` more of the memory budget until the permit is dropped; called before memory for a body is
     /// allocated, and again each time it has to grow. The permits are dropped when `submit` returns.

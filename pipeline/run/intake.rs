@@ -3,7 +3,7 @@
 use super::{NOT_REPLAYING, Recovery, Shared, account};
 use crate::decode::Decoded;
 use crate::log::{Lsn, Recovered};
-use crate::receive::{self, Accepted, Pages, Permit, Settings};
+use crate::receive::{self, Accepted, Entry, Pages, Permit, Settings};
 use crate::webhook::{self, Webhook};
 use crate::{Error, Result, Signal, decode, watch};
 use bytes::Bytes;
@@ -36,6 +36,10 @@ impl receive::Intake for Ingest {
         Ok(accepted)
     }
 
+    async fn enter(&self, body_bytes: usize) -> Entry {
+        self.shared.budget.enter(body_bytes).await
+    }
+
     fn admit(&self, bytes: usize) -> Result<Permit> {
         self.shared.budget.hold(bytes)
     }
@@ -43,7 +47,9 @@ impl receive::Intake for Ingest {
 
 /// Takes a request. When it returns, the request is in the log, and durable if the log is.
 pub(super) fn take(shared: &Shared, signal: Signal, body: &[u8]) -> Result<Accepted> {
+    let entry = shared.budget.enter_blocking(body.len());
     let (accepted, lsn) = enter(shared, signal, body)?;
+    drop(entry);
     lsn.map_or(Ok(()), |lsn| shared.log.wait_durable(lsn))?;
     Ok(accepted)
 }
@@ -96,6 +102,8 @@ pub(super) fn replay(shared: &Shared, recovered: Recovered, progress: &dyn Fn(u6
         if let Some(failure) = shared.failure.get() {
             return Err(failure.clone());
         }
+        // As fast as the workers are, like anybody who comes in.
+        let entry = shared.budget.enter_blocking(record.payload.len());
         let permit = loop {
             match shared.budget.hold(record.payload.len() + REQUEST_BYTES_MIN) {
                 Ok(permit) => break permit,
@@ -115,6 +123,7 @@ pub(super) fn replay(shared: &Shared, recovered: Recovered, progress: &dyn Fn(u6
                 record.lsn
             ))
         })?;
+        drop(entry);
         recovery.requests += 1;
         recovery.rows += decoded.rows;
         done += record.payload.len() as u64;
@@ -185,6 +194,10 @@ impl receive::Intake for NoIntake {
         Err(Error::data(
             "this is the address of weir's own metrics (watch.listen); send OTLP to receive.grpc or receive.http",
         ))
+    }
+
+    async fn enter(&self, body_bytes: usize) -> Entry {
+        receive::Budget::new(body_bytes).enter(body_bytes).await
     }
 
     fn admit(&self, bytes: usize) -> Result<Permit> {

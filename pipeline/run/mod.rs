@@ -23,7 +23,7 @@ pub use failure::Failure;
 pub use intake::{Ingest, NoIntake};
 
 use crate::chain::{self, Chain, Counts};
-use crate::config::{Config, Destination, Durability};
+use crate::config::{Config, Destination, Durability, Receive};
 use crate::files::{Files, Real};
 use crate::log::{self, Log, Lsn};
 use crate::receive::{self, Accepted, Budget, Receivers};
@@ -56,6 +56,9 @@ pub struct Recovery {
     /// How long it took to read and decode them.
     pub took: Duration,
 }
+
+/// What may wait for each worker, in bytes of rows, before new requests have to wait: more than two batches of spans.
+const LEVEL_BYTES_PER_WORKER: usize = 12 << 20;
 
 /// How long a shutdown lets an object store take what is not published yet.
 const PUBLISH_MAX: Duration = Duration::from_secs(30);
@@ -163,7 +166,7 @@ impl Builder {
         let failure = Failure::default();
         let (log, recovered) = open_log(&config, files, restored.position, &failure)?;
         let shared = Arc::new(Shared {
-            budget: Budget::new(usize::try_from(config.receive.memory_bytes_max).unwrap_or(usize::MAX)),
+            budget: budget(&config.receive, workers),
             coalescer: Coalescer::new(workers, config.batch.rows_max, config.batch.delay_max),
             queue: Queue::new(restored.watermark),
             chain,
@@ -206,6 +209,13 @@ impl Builder {
         }
         Ok(pipeline)
     }
+}
+
+/// The memory for requests and rows. Workers need a batch each to work on, one that waits and what gathers; more that waits only
+/// takes memory.
+fn budget(receive: &Receive, workers: usize) -> Arc<Budget> {
+    let bytes_max = usize::try_from(receive.memory_bytes_max).unwrap_or(usize::MAX);
+    Budget::paced(bytes_max, workers.saturating_mul(LEVEL_BYTES_PER_WORKER).min(bytes_max / 2), receive.wait_max)
 }
 
 /// The log from a position on, and what is in it; a log in memory has nothing.

@@ -91,7 +91,7 @@ impl WriteOptions {
             file_bytes_max: 128 << 20,
             zstd_level: Some(1),
             sort: true,
-            memory_bytes_max: 64 << 20,
+            memory_bytes_max: 48 << 20,
             open_partitions_max: 256,
             retry: Retry::default(),
             files: Arc::new(Real),

@@ -7,7 +7,7 @@ mod refusals;
 mod serving;
 mod webhooks;
 
-use super::{Accepted, Budget, Counters, Intake, Permit, Settings, bind};
+use super::{Accepted, Budget, Counters, Entry, Intake, Permit, Settings, bind};
 use crate::{Error, Result, Signal};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -66,6 +66,10 @@ impl Intake for Recorder {
         let answer = (self.behaviour)(signal, &body)?;
         self.seen.lock().unwrap().push((signal, body));
         Ok(answer)
+    }
+
+    async fn enter(&self, body_bytes: usize) -> Entry {
+        self.budget.enter(body_bytes).await
     }
 
     fn admit(&self, bytes: usize) -> Result<Permit> {
