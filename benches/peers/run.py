@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,8 @@ class Peer:
     install: object
     # From (program, folder, port) to the command and its environment.
     command: object
+    # Tells (process, port) to end, everything written.
+    stop: object = None
 
 
 CHAIN = """
@@ -125,7 +128,9 @@ def of_rotel(program, folder, port):
 
 OTAP = """
 version: otel_dataflow/v1
-engine: {{}}
+engine:
+  http_admin:
+    bind_address: "127.0.0.1:{admin}"
 policies:
   resources:
     core_allocation:
@@ -162,8 +167,15 @@ groups:
 def of_otap(program, folder, port):
     config = folder / "otap.yaml"
     (folder / "data").mkdir()
-    config.write_text(OTAP.format(port=port, folder=folder))
+    config.write_text(OTAP.format(port=port, admin=port + 1, folder=folder))
     return [program, config], {}
+
+
+def stop_otap(_process, port):
+    """It knows no signal: its pipelines are told to end, which writes what they have."""
+    url = f"http://127.0.0.1:{port + 1}/api/v1/groups/shutdown?wait=true&timeout_secs=600"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=700) as answer:
+        answer.read()
 
 
 def peers(weir_path):
@@ -180,7 +192,7 @@ def peers(weir_path):
         Peer("otlp2parquet 0.12.0", "http", install_otlp2parquet, of_otlp2parquet),
         Peer("otlp2parquet as installed", "http", lambda: otlp2parquet("otlp2parquet"), of_otlp2parquet),
         Peer("rotel 0.0.1a15", "grpc", install_rotel, of_rotel),
-        Peer("otap-dataflow 0.62.0", "grpc", otap, of_otap),
+        Peer("otap-dataflow 0.62.0", "grpc", otap, of_otap, stop_otap),
     ]
 
 
@@ -240,12 +252,15 @@ def measure(peer, program, send, signal_name, options):
         words = [send, f"127.0.0.1:{port}", peer.protocol, signal_name, *options]
         sent = subprocess.run(list(map(str, words)), check=False, capture_output=True, text=True)
         peak = peak_mib(process.pid)
+        if peer.stop:
+            peer.stop(process, port)
         process.send_signal(signal.SIGTERM)
         # The process is asked for its peak until it is gone, and reaped by hand: that gives its CPU time.
         while True:
             peak = max(peak, peak_mib(process.pid))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
+                peak = max(peak, usage.ru_maxrss / 1024)
                 break
             if time.monotonic() - begun > 900:
                 process.kill()
@@ -257,7 +272,8 @@ def measure(peer, program, send, signal_name, options):
     said = json.loads(sent.stdout)
     files = [path for path in (folder / "data").rglob("*.parquet") if path.is_file()]
     return said | {
-        "status": process.returncode,
+        # Who has ended its work as it was told may be ended.
+        "status": 0 if peer.stop and process.returncode == -signal.SIGTERM else process.returncode,
         "cpu_ns": (usage.ru_utime + usage.ru_stime - before) * 1e9 / said["rows"],
         "system_share": usage.ru_stime / (usage.ru_utime + usage.ru_stime),
         "peak_mib": peak,
