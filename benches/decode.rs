@@ -36,6 +36,7 @@ fn main() {
     unkind("spans, 1 a request", ROWS, &unkind::one_row(ROWS));
     unkind("spans of 10,000 resources and services", 10_000, &[unkind::services(10_000)]);
     unkind("spans of 200 attributes", 1_000, &[unkind::attributes(1_000, 200)]);
+    unkind("spans, no value of which comes twice", ROWS, &[unkind::values(ROWS)]);
     unkind("spans, no text of which comes twice", ROWS, &[unkind::distinct(ROWS)]);
 }
 

@@ -30,8 +30,16 @@ use signal::Signal;
 use std::hint::black_box;
 use std::sync::Arc;
 
-const WORK: [&str; 6] =
-    ["decode-spans", "decode-logs", "decode-metrics", "boundary-3-2-mask", "boundary-1-mask", "boundary-settle"];
+const WORK: [&str; 8] = [
+    "decode-spans",
+    "decode-logs",
+    "decode-metrics",
+    "decode-span-alone",
+    "decode-values",
+    "boundary-3-2-mask",
+    "boundary-1-mask",
+    "boundary-settle",
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,9 +49,12 @@ fn main() -> Result<()> {
     };
     let rounds: u32 = rounds.parse().map_err(|_| Error::config(format!("{rounds}: not a number of rounds")))?;
     match what.as_str() {
-        "decode-spans" => decoded(Signal::Spans, &requests::spans(0), rounds),
-        "decode-logs" => decoded(Signal::Logs, &requests::logs(0), rounds),
-        "decode-metrics" => decoded(Signal::Metrics, &requests::metrics(0), rounds),
+        "decode-spans" => decoded(Signal::Spans, &[requests::spans(0)], rounds),
+        "decode-logs" => decoded(Signal::Logs, &[requests::logs(0)], rounds),
+        "decode-metrics" => decoded(Signal::Metrics, &[requests::metrics(0)], rounds),
+        // A request for each row; and a request in which no value comes twice.
+        "decode-span-alone" => decoded(Signal::Spans, &requests::unkind::one_row(requests::ROWS), rounds),
+        "decode-values" => decoded(Signal::Spans, &[requests::unkind::values(requests::ROWS)], rounds),
         "boundary-3-2-mask" => at_the_boundary(rounds, three_read_two_written),
         "boundary-1-mask" => at_the_boundary(rounds, one_read),
         "boundary-settle" => at_the_boundary(rounds, |view| Ok(three_read_two_written(view)?.settle())),
@@ -51,10 +62,12 @@ fn main() -> Result<()> {
     }
 }
 
-fn decoded(signal: Signal, body: &[u8], rounds: u32) -> Result<()> {
+fn decoded(signal: Signal, bodies: &[Vec<u8>], rounds: u32) -> Result<()> {
     let mut builder = Builder::new(signal);
     for _ in 0..rounds {
-        decode::decode(black_box(body), &mut builder)?;
+        for body in bodies {
+            decode::decode(black_box(body), &mut builder)?;
+        }
         drop(black_box(builder.finish()));
     }
     Ok(())

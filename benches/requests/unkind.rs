@@ -26,6 +26,16 @@ pub(crate) fn attributes(rows: usize, attributes: usize) -> Vec<u8> {
     })
 }
 
+/// A request in which no value comes twice, under keys that do.
+pub(crate) fn values(rows: usize) -> Vec<u8> {
+    rows_of(rows, |span, row, numbers| {
+        span.name = format!("operation {row} {:x}", numbers.next());
+        span.attributes = (0..8)
+            .map(|at| text(&format!("app.key.{at}"), format!("{:x}{:x}", numbers.next(), numbers.next())))
+            .collect();
+    })
+}
+
 /// A request in which no text comes twice: names, states, keys and values of attributes.
 pub(crate) fn distinct(rows: usize) -> Vec<u8> {
     rows_of(rows, |span, row, numbers| {
