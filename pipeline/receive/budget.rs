@@ -82,10 +82,11 @@ impl Budget {
         }
     }
 
-    /// Somebody who is alone has room for anything.
+    /// Up to half of the level there is room for anything, or what is large would stand in the way of all others for as long as
+    /// anybody holds anything.
     fn has_room(&self, bytes: usize) -> bool {
         let taken = self.held.load(Relaxed).saturating_add(self.promised.load(Relaxed));
-        taken == 0 || taken.saturating_add(bytes) <= self.level
+        taken <= self.level / 2 || taken.saturating_add(bytes) <= self.level
     }
 
     fn promise(self: &Arc<Self>, bytes: usize) -> Entry {
@@ -178,9 +179,9 @@ mod tests {
     async fn above_the_level_requests_wait_in_the_order_in_which_they_came() {
         let budget = Budget::paced(1_000, 100, LONG);
         let rows = budget.hold(60).unwrap();
-        let small = budget.enter(20).await;
+        let small = budget.enter(18).await;
         let (mut large, mut tiny) = (pin!(budget.enter(25)), pin!(budget.enter(1)));
-        assert!(poll(large.as_mut()).is_pending(), "60 held and 40 promised: 50 more are too many");
+        assert!(poll(large.as_mut()).is_pending(), "60 held and 36 promised: 50 more are too many");
         assert!(poll(tiny.as_mut()).is_pending(), "nobody overtakes");
         drop(small);
         assert!(poll(large.as_mut()).is_pending(), "60 and 50");
@@ -193,14 +194,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_alone_may_be_larger_than_the_level_and_who_waited_for_long_comes_in() {
+    async fn what_is_larger_than_the_level_comes_in_below_half_of_it_and_who_waited_for_long_comes_in() {
         let wait_max = Duration::from_millis(20);
         let budget = Budget::paced(1_000, 100, wait_max);
+        let rows = budget.hold(50).unwrap();
         let huge = budget.enter(400).await;
         let began = Instant::now();
         let other = budget.enter(1).await;
         assert!(began.elapsed() >= wait_max);
-        drop((huge, other));
+        drop((rows, huge, other));
         assert_eq!(budget.promised.load(Relaxed), 0);
     }
 
