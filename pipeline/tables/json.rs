@@ -5,7 +5,6 @@ use std::ops::Range;
 use arrow_array::StringArray;
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
-use super::Spare;
 use crate::batch::{Attributes, Tag, Value, Values, write_json, write_json_text};
 use crate::{Error, Result};
 
@@ -17,14 +16,9 @@ pub(super) struct TextColumn {
 
 impl TextColumn {
     pub(super) fn new(rows: usize, bytes: usize) -> Self {
-        Self::within(rows, Vec::with_capacity(bytes))
-    }
-
-    /// Texts that go to that buffer.
-    fn within(rows: usize, bytes: Vec<u8>) -> Self {
         let mut ends = Vec::with_capacity(rows + 1);
         ends.push(0);
-        Self { bytes, ends }
+        Self { bytes: Vec::with_capacity(bytes), ends }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,8 +60,7 @@ pub(super) fn entries_of(attributes: &Attributes, row: usize) -> Range<usize> {
 /// Writes rows of attributes as JSON objects; each key is put into its JSON form once, not once a row.
 pub(super) struct Objects<'a> {
     attributes: &'a Attributes,
-    /// Of each key a comma, the key as JSON, a colon, and a quotation mark, with which texts begin. Behind the last are so many
-    /// bytes more as are copied together.
+    /// Of each key a comma, the key as JSON, a colon, and a quotation mark, with which texts begin.
     keys: Vec<u8>,
     key_ends: Vec<u32>,
 }
@@ -83,7 +76,6 @@ impl<'a> Objects<'a> {
             keys.extend_from_slice(b":\"");
             key_ends.push(keys.len() as u32);
         }
-        keys.extend_from_slice(&[0; SHORT]);
         Self { attributes, keys, key_ends }
     }
 
@@ -110,11 +102,11 @@ impl<'a> Objects<'a> {
             }
             let key = self.key(entry.key);
             if entry.value.tag == Tag::Text {
-                append(out, &self.keys, key);
-                write_escaped(out, &self.attributes.arena, entry.value.span());
+                out.extend_from_slice(&self.keys[key]);
+                write_escaped(out, &self.attributes.arena[entry.value.span()]);
                 out.push(b'"');
             } else {
-                append(out, &self.keys, key.start..key.end - 1);
+                out.extend_from_slice(&self.keys[key.start..key.end - 1]);
                 write_json(out, entry.value.resolve(&self.attributes.arena));
             }
         }
@@ -126,30 +118,13 @@ impl<'a> Objects<'a> {
     }
 }
 
-/// Bytes that two registers hold.
-const SHORT: usize = 32;
-
-/// Appends some of `from`. A few bytes are copied as two registers and cut off again: most keys and values are short, and a call
-/// costs more than they do.
+/// Appends text as it stands between the quotation marks of JSON.
 #[inline]
-fn append(out: &mut Vec<u8>, from: &[u8], some: Range<usize>) {
-    let end = out.len() + some.len();
-    match from[some.start..].first_chunk::<SHORT>() {
-        Some(bytes) if some.len() <= SHORT => {
-            out.extend_from_slice(bytes);
-            out.truncate(end);
-        }
-        _ => out.extend_from_slice(&from[some]),
-    }
-}
-
-/// Appends text of `from` as it stands between the quotation marks of JSON.
-#[inline]
-fn write_escaped(out: &mut Vec<u8>, from: &[u8], text: Range<usize>) {
-    if is_plain(&from[text.clone()]) {
-        append(out, from, text);
+fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
+    if is_plain(text) {
+        out.extend_from_slice(text);
     } else {
-        write_with_escapes(out, &from[text]);
+        write_with_escapes(out, text);
     }
 }
 
@@ -197,9 +172,9 @@ fn special(word: u64) -> u64 {
 }
 
 /// Every row of `attributes`, whole.
-pub(super) fn objects(attributes: &Attributes, spare: &Spare) -> Result<StringArray> {
+pub(super) fn objects(attributes: &Attributes) -> Result<StringArray> {
     let objects = Objects::new(attributes);
-    let mut texts = TextColumn::within(attributes.rows(), spare.take(objects.bytes() + SHORT));
+    let mut texts = TextColumn::new(attributes.rows(), objects.bytes());
     for row in 0..attributes.rows() {
         texts.push(|out| objects.write(out, row, |_, _| false))?;
     }
@@ -229,14 +204,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_is_escaped_as_the_batch_does_it(
-            text in "([a-c\"\\\\\\x00-\\x20\u{7f}é€]{0,3}[a-z/ 0-9]{0,12}){0,4}",
-            after in 0_usize..40,
-        ) {
+        fn text_is_escaped_as_the_batch_does_it(text in "([a-c\"\\\\\\x00-\\x20\u{7f}é€]{0,3}[a-z/ 0-9]{0,12}){0,4}") {
             let (mut own, mut expected) = (vec![b'"'], Vec::new());
-            // As it lies in an arena, where something comes after it or nothing does.
-            let arena = [text.as_bytes(), &b"x".repeat(after)].concat();
-            write_escaped(&mut own, &arena, 0..text.len());
+            write_escaped(&mut own, text.as_bytes());
             own.push(b'"');
             write_json_text(&mut expected, &text);
             prop_assert_eq!(String::from_utf8(own).unwrap(), String::from_utf8(expected).unwrap());

@@ -14,14 +14,12 @@ mod rows;
 #[cfg(test)]
 pub(crate) mod sample;
 mod schema;
-mod spare;
 #[cfg(test)]
 mod tests;
 mod times;
 
 pub use plugin::{DerivedTable, Mode, PluginColumn};
 pub use schema::{DESCRIPTION, is_json};
-pub(crate) use spare::Spare;
 pub(crate) use times::{as_in, in_memory};
 
 use std::collections::BTreeMap;
@@ -96,8 +94,6 @@ pub struct Tables {
     /// The tables of raw signals, by the number of the signal.
     raw: [Arc<Table>; 3],
     dead: [Arc<Table>; 3],
-    /// Where the texts of rows go when they are in a file, and come from.
-    spare: Arc<Spare>,
 }
 
 impl Tables {
@@ -130,7 +126,7 @@ impl Tables {
                 return Err(Error::plugin(format!("table `{name}` is declared twice: give one of them another name")));
             }
         }
-        Ok(Self { promote, residual, added, tables, raw, dead, spare: Arc::default() })
+        Ok(Self { promote, residual, added, tables, raw, dead })
     }
 
     /// The names of all tables, those of dead letters (`_dead_letter/spans`) left out.
@@ -151,11 +147,6 @@ impl Tables {
     /// The columns of the table of that name.
     pub fn schema(&self, name: &str) -> Option<SchemaRef> {
         self.table(name).map(|table| Arc::clone(&table.schema))
-    }
-
-    /// Memory that rows of these tables had and will have.
-    pub(crate) fn spare(&self) -> &Arc<Spare> {
-        &self.spare
     }
 
     /// The table of dead letters of that signal.

@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 
 use super::promote::Promotion;
 use super::schema::type_column;
-use super::{Spare, Tables, json};
+use super::{Tables, json};
 use crate::batch::schema::{ColumnKind, columns};
 use crate::batch::{Batch, Children, Column, Shared, Tag, Values};
 use crate::{Error, Result, Signal};
@@ -43,7 +43,7 @@ impl Tables {
             let array: ArrayRef = match (def.name, column) {
                 ("attributes", Column::Attributes(_)) if self.residual => Arc::new(promotion.residual_record()?),
                 ("resource_attributes", Column::Shared(_)) if self.residual => Arc::new(promotion.residual_resource()?),
-                _ => column_array(column, field, &self.spare)?,
+                _ => column_array(column, field)?,
             };
             arrays.push(array);
             if let (ColumnKind::Value, Column::Values(values)) = (def.kind, column) {
@@ -92,21 +92,19 @@ pub(super) fn record_batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usiz
         .map_err(|error| Error::bug(format!("the columns of a table do not fit its schema: {error}")))
 }
 
-fn column_array(column: &Column, field: &Field, spare: &Spare) -> Result<ArrayRef> {
+fn column_array(column: &Column, field: &Field) -> Result<ArrayRef> {
     match column {
         Column::Array(array) => conform(array, field.data_type()).map_err(|error| error.within(field.name())),
-        Column::Attributes(attributes) => Ok(Arc::new(json::objects(attributes, spare)?)),
-        Column::Shared(shared) => shared_array(shared, spare).map_err(|error| error.within(field.name())),
+        Column::Attributes(attributes) => Ok(Arc::new(json::objects(attributes)?)),
+        Column::Shared(shared) => shared_array(shared).map_err(|error| error.within(field.name())),
         Column::Values(values) => Ok(Arc::new(json::values(values)?)),
-        Column::Children(children) => {
-            children_array(children, field, spare).map_err(|error| error.within(field.name()))
-        }
+        Column::Children(children) => children_array(children, field).map_err(|error| error.within(field.name())),
     }
 }
 
-fn shared_array(shared: &Shared, spare: &Spare) -> Result<ArrayRef> {
+fn shared_array(shared: &Shared) -> Result<ArrayRef> {
     let keys: Int32Array = shared.keys.iter().map(|&key| key as i32).collect::<Vec<_>>().into();
-    let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(json::objects(&shared.values, spare)?));
+    let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(json::objects(&shared.values)?));
     Ok(Arc::new(array.map_err(|error| Error::bug(error.to_string()))?))
 }
 
@@ -127,7 +125,7 @@ fn types_of(values: &Values) -> Result<ArrayRef> {
     Ok(Arc::new(array.map_err(|error| Error::bug(error.to_string()).within(type_column("body")))?))
 }
 
-fn children_array(children: &Children, field: &Field, spare: &Spare) -> Result<ArrayRef> {
+fn children_array(children: &Children, field: &Field) -> Result<ArrayRef> {
     let DataType::List(element) = field.data_type() else {
         return Err(Error::bug(format!("children belong into a list, not into {}", field.data_type())));
     };
@@ -136,7 +134,7 @@ fn children_array(children: &Children, field: &Field, spare: &Spare) -> Result<A
     };
     let array_of = |field: &FieldRef| -> Result<ArrayRef> {
         if field.name() == "attributes" {
-            return Ok(Arc::new(json::objects(&children.attributes, spare)?));
+            return Ok(Arc::new(json::objects(&children.attributes)?));
         }
         match children.columns.iter().find(|(name, _)| name == field.name()) {
             Some((name, array)) => conform(array, field.data_type()).map_err(|error| error.within(name)),

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use super::chunk::{self, Compressor, Position};
 use super::record::hex;
 use crate::files::{self, Files, failed};
-use crate::tables::{DESCRIPTION, Spare, Table, as_in, is_json};
+use crate::tables::{DESCRIPTION, Table, as_in, is_json};
 use crate::{Error, Result};
 
 /// What the key begins with under which a file describes a column.
@@ -158,18 +158,6 @@ struct Sink {
     held: Vec<u8>,
     written: u64,
     digest: Sha256,
-    /// Bytes that were held when they went to the disk last, and where their memory went.
-    usual: usize,
-    spare: Arc<Spare>,
-}
-
-impl Sink {
-    /// Makes room for a row group, which has about as many bytes as the one before.
-    fn expect(&mut self) {
-        if self.held.is_empty() && self.held.capacity() < self.usual {
-            self.held = self.spare.take(self.usual + self.usual / 16);
-        }
-    }
 }
 
 impl Write for Sink {
@@ -191,7 +179,6 @@ impl OpenFile {
         private: bool,
         encoder: &Encoder,
         rows: usize,
-        spare: &Arc<Spare>,
     ) -> Result<Self> {
         let file = if private { files.create_private(path) } else { files.create(path) };
         let file = file.map_err(|error| failed("cannot create", path, &error))?;
@@ -201,8 +188,7 @@ impl OpenFile {
             .with_properties(properties.clone())
             .with_schema_root("weir".to_owned())
             .with_skip_arrow_metadata(true);
-        let sink =
-            Sink { file, held: Vec::new(), written: 0, digest: Sha256::new(), usual: 0, spare: Arc::clone(spare) };
+        let sink = Sink { file, held: Vec::new(), written: 0, digest: Sha256::new() };
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&encoder.schema), options)
             .and_then(ArrowWriter::into_serialized_writer);
         let bug = |error| Error::bug(format!("{}: {error}", path.display()));
@@ -250,7 +236,6 @@ impl OpenFile {
         let batches = batches.iter().map(|rows| as_in(rows, &self.schema)).collect::<Result<Vec<_>>>()?;
         let path = self.path.clone();
         let bug = |error| Error::bug(format!("{}: rows cannot be encoded: {error}", path.display()));
-        self.writer.inner_mut().expect();
         for order in order.chunks(self.row_group_rows) {
             self.row_group(&batches, order).map_err(bug)?;
         }
@@ -299,8 +284,9 @@ impl OpenFile {
         result.map_err(|error| failed("cannot write", &self.path, &error))?;
         sink.digest.update(&sink.held);
         sink.written += sink.held.len() as u64;
-        sink.usual = sink.held.len();
-        sink.spare.give(std::mem::take(&mut sink.held));
+        // Kept for the next row group, which is of about the same size, unless this one was unusual.
+        sink.held.clear();
+        sink.held.shrink_to(1 << 20);
         Ok(())
     }
 

@@ -130,8 +130,6 @@ impl Writer {
             self.watched(self.record(&closing))?;
             self.watched(self.tidy(closing.epoch.number))?;
         }
-        // What nobody needs after so long is not kept for a load that may never come again.
-        self.account.spare.clear();
         Ok(())
     }
 

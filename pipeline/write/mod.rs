@@ -219,7 +219,6 @@ impl Writer {
             state: state::read(&options, &last)?,
         };
         let open = Open { epoch: Epoch::new(restored.epoch + 1), partitions: HashMap::new(), days: BTreeMap::new() };
-        let account = Arc::new(Account { spare: Arc::clone(tables.spare()), ..Account::default() });
         let mut writer = Self {
             options,
             tables,
@@ -231,7 +230,7 @@ impl Writer {
             publishing: Mutex::default(),
             wants_end: AtomicBool::new(false),
             taken_over: 0,
-            account,
+            account: Arc::default(),
             written: Mutex::default(),
             upserts: AtomicU64::new(0),
             lost: Mutex::default(),

@@ -14,7 +14,7 @@ use super::order::ordered;
 use super::{WriteOptions, staging};
 use crate::Result;
 use crate::files::Lost;
-use crate::tables::{Spare, Table};
+use crate::tables::Table;
 
 /// Locks; a thread that panicked with the lock has left whole values behind, as every change here is one assignment.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,8 +72,6 @@ pub(super) struct Account {
     pub(super) staged: AtomicU64,
     /// Rows that were taken and are not published.
     pub(super) rows: AtomicU64,
-    /// Where the memory of rows goes that are encoded.
-    pub(super) spare: Arc<Spare>,
 }
 
 #[derive(Default)]
@@ -182,7 +180,6 @@ impl Partition {
             }
         }
         self.account.memory.fetch_sub(taken.bytes, Relaxed);
-        taken.batches.into_iter().for_each(|rows| self.account.spare.give_rows(rows));
         match file {
             Some(open) => {
                 self.account.memory.fetch_add(open.held(), Relaxed);
@@ -202,7 +199,6 @@ impl Partition {
                 self.table.private,
                 &self.encoder,
                 batches.iter().map(RecordBatch::num_rows).sum(),
-                &self.account.spare,
             )?);
         }
         let Some(open) = file else { return Ok(()) };
