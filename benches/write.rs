@@ -34,10 +34,15 @@ fn main() {
     );
     let all = !arguments.iter().any(|argument| Signal::ALL.iter().any(|signal| argument == signal.name()));
     for signal in Signal::ALL.into_iter().filter(|signal| all || arguments.iter().any(|name| name == signal.name())) {
-        let (alike, mixed): (fn(u64) -> Vec<u8>, fn(u64, &Shape) -> Vec<u8>) = match signal {
-            Signal::Spans => (spans, shaped::spans),
-            Signal::Logs => (logs, shaped::logs),
-            Signal::Metrics => (metrics, shaped::metrics),
+        let alike = match signal {
+            Signal::Spans => spans,
+            Signal::Logs => logs,
+            Signal::Metrics => metrics,
+        };
+        let mixed = match signal {
+            Signal::Spans => shaped::spans,
+            Signal::Logs => shaped::logs,
+            Signal::Metrics => shaped::metrics,
         };
         let parts = (ROWS / MIXED.rows) as u64;
         run(signal, rounds, signal.name(), &|number| vec![alike(number)]);
