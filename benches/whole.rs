@@ -1,10 +1,11 @@
 //! The whole way: OTLP protobuf → batch → the chain of the default configuration → zstd Parquet, published.
 //!
-//!     cargo bench --bench whole [-- ROWS [sample]]
+//!     cargo bench --bench whole [-- ROWS [SIGNAL…] [sample] [resources=N] [keep=FOLDER]]
 //!
 //! For each signal the CPU time of the process per row, which is what the pipeline costs, and the time on the clock
 //! beside it, with the log (`fsync`, the default) and without (`memory`). The requests are made before the clock starts.
-//! `sample` adds a chain that does something: half of the spans are dropped.
+//! `sample` adds a chain that does something: half of the spans are dropped. `resources` says by how many resources the rows
+//! of a request are divided. `keep` leaves the files of the last run of each signal there, for `benches/bytes.py`.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -18,6 +19,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use weir::config::{Config, Destination, Durability, Plugin};
 use weir::run::Pipeline;
@@ -30,18 +33,27 @@ const START_NS: u64 = 1_772_533_230_000_000_000;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let rows: u64 = arguments.first().map_or(200_000, |rows| rows.parse().expect("a number of rows"));
-    let sampled = arguments.iter().any(|argument| argument == "sample");
+    let given = |name: &str| arguments.iter().any(|argument| argument == name);
+    let option = |name: &str| arguments.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='));
+    let resources = option("resources").map_or(1, |number| number.parse().expect("a number of resources"));
+    let keep = option("keep").map(Path::new);
+    let signals = Signal::ALL.into_iter().filter(|signal| given(signal.name()));
+    let mut signals: Vec<Signal> = signals.collect();
+    if signals.is_empty() {
+        signals.extend(Signal::ALL);
+    }
     println!("{rows} rows, {ROWS_PER_REQUEST} a request, median of {RUNS} runs, default chain, zstd");
     println!(
         "{:<8} {:>10} {:>12} {:>12} {:>14} {:>14}",
         "signal", "wire B/row", "CPU ns/row", "wall ns/row", "rows/s", "file B/row"
     );
-    for signal in Signal::ALL {
-        measure(signal, rows, " fsync", |_| {});
-        measure(signal, rows, " memory", |config| config.log.durability = Durability::Memory);
+    let load = |signal| Load { signal, rows, resources, keep };
+    for signal in signals {
+        load(signal).measure(" fsync", |_| {});
+        load(signal).measure(" memory", |config| config.log.durability = Durability::Memory);
     }
-    if sampled {
-        measure(Signal::Spans, rows, " sampled", |config| {
+    if given("sample") {
+        load(Signal::Spans).measure(" sampled", |config| {
             let mut sample = Plugin::shipped("sample");
             sample.config.insert("keep".into(), 0.5.into());
             config.plugins = vec![Plugin::shipped("enrich"), sample];
@@ -49,24 +61,14 @@ fn main() {
     }
 }
 
-fn measure(signal: Signal, rows: u64, label: &str, configure: impl Fn(&mut Config)) {
-    let requests: Vec<Vec<u8>> = (0..rows.div_ceil(ROWS_PER_REQUEST)).map(|number| request(signal, number)).collect();
-    let rows = requests.len() as u64 * ROWS_PER_REQUEST;
-    let wire: usize = requests.iter().map(Vec::len).sum();
-    // One run more than counts: the first compiles the plugins.
-    let mut runs: Vec<Run> = (0..=RUNS).map(|_| run(signal, &requests, &configure)).skip(1).collect();
-    runs.sort_by_key(|run| run.cpu);
-    let median = &runs[RUNS / 2];
-    let per_row = |time: Duration| time.as_nanos() as f64 / rows as f64;
-    println!(
-        "{:<8} {:>10.0} {:>12.0} {:>12.0} {:>14.0} {:>14.1}{label}",
-        signal.name(),
-        wire as f64 / rows as f64,
-        per_row(median.cpu),
-        per_row(median.wall),
-        rows as f64 / median.wall.as_secs_f64(),
-        median.bytes as f64 / rows as f64,
-    );
+/// What is sent in a run.
+struct Load<'a> {
+    signal: Signal,
+    rows: u64,
+    /// Of a request.
+    resources: u64,
+    /// Where files stay.
+    keep: Option<&'a Path>,
 }
 
 struct Run {
@@ -75,23 +77,54 @@ struct Run {
     bytes: u64,
 }
 
-fn run(signal: Signal, requests: &[Vec<u8>], configure: &impl Fn(&mut Config)) -> Run {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut config = Config::default();
-    config.write.to = Destination::Local(folder.path().to_owned());
-    configure(&mut config);
-    let pipeline = Pipeline::builder().config(config).start().expect("a pipeline");
-    let (cpu, wall) = (cpu_time(), Instant::now());
-    for request in requests {
-        // As a client does when it is told to come back, only sooner.
-        while let Err(error) = pipeline.ingest(signal, request) {
-            assert_eq!(error.kind(), Kind::Overload, "{error}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+impl Load<'_> {
+    fn measure(&self, label: &str, configure: impl Fn(&mut Config)) {
+        let Self { signal, resources, .. } = *self;
+        let numbers = 0..self.rows.div_ceil(ROWS_PER_REQUEST);
+        let requests: Vec<Vec<u8>> = numbers.map(|number| request(signal, number, resources)).collect();
+        let rows = requests.len() as u64 * ROWS_PER_REQUEST;
+        let wire: usize = requests.iter().map(Vec::len).sum();
+        // One run more than counts: the first compiles the plugins.
+        let mut runs: Vec<Run> = (0..=RUNS).map(|_| self.run(&requests, &configure)).skip(1).collect();
+        runs.sort_by_key(|run| run.cpu);
+        let median = &runs[RUNS / 2];
+        let per_row = |time: Duration| time.as_nanos() as f64 / rows as f64;
+        println!(
+            "{:<8} {:>10.0} {:>12.0} {:>12.0} {:>14.0} {:>14.2}{label}",
+            signal.name(),
+            wire as f64 / rows as f64,
+            per_row(median.cpu),
+            per_row(median.wall),
+            rows as f64 / median.wall.as_secs_f64(),
+            median.bytes as f64 / rows as f64,
+        );
     }
-    let summary = pipeline.shutdown();
-    let bytes = summary.written.iter().map(|table| table.bytes).sum();
-    Run { cpu: cpu_time() - cpu, wall: wall.elapsed(), bytes }
+
+    fn run(&self, requests: &[Vec<u8>], configure: &impl Fn(&mut Config)) -> Run {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.write.to = Destination::Local(folder.path().to_owned());
+        configure(&mut config);
+        let pipeline = Pipeline::builder().config(config).start().expect("a pipeline");
+        let (cpu, wall) = (cpu_time(), Instant::now());
+        for request in requests {
+            // As a client does when it is told to come back, only sooner.
+            while let Err(error) = pipeline.ingest(self.signal, request) {
+                assert_eq!(error.kind(), Kind::Overload, "{error}");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let summary = pipeline.shutdown();
+        let bytes = summary.written.iter().map(|table| table.bytes).sum();
+        let run = Run { cpu: cpu_time() - cpu, wall: wall.elapsed(), bytes };
+        if let Some(keep) = self.keep {
+            std::fs::create_dir_all(keep).expect("a folder for what is kept");
+            let table = keep.join(self.signal.name());
+            let _ = std::fs::remove_dir_all(&table);
+            std::fs::rename(folder.path().join(self.signal.name()), table).expect("a folder of the same file system");
+        }
+        run
+    }
 }
 
 /// User and system time of this process, all threads, ended ones included.
@@ -107,9 +140,45 @@ fn cpu_time() -> Duration {
 
 // ---- what is sent: nearly alike and never the same, as telemetry is
 
-fn request(signal: Signal, number: u64) -> Vec<u8> {
-    let rows = (0..ROWS_PER_REQUEST).map(|row| number * ROWS_PER_REQUEST + row);
-    let resource = Some(Resource {
+/// A request whose rows are divided by so many resources.
+fn request(signal: Signal, number: u64, resources: u64) -> Vec<u8> {
+    let parts = (0..resources).map(|part| {
+        let first = number * ROWS_PER_REQUEST;
+        let rows = first + part * ROWS_PER_REQUEST / resources..first + (part + 1) * ROWS_PER_REQUEST / resources;
+        (Some(resource(number * resources + part)), rows)
+    });
+    let scope =
+        || Some(InstrumentationScope { name: "bench".into(), version: "1".into(), ..InstrumentationScope::default() });
+    match signal {
+        Signal::Spans => {
+            let of_resource = |(resource, rows): (_, Range<u64>)| {
+                let spans = rows.map(span).collect();
+                let scope_spans = vec![ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() }];
+                ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }
+            };
+            ExportTraceServiceRequest { resource_spans: parts.map(of_resource).collect() }.encode_to_vec()
+        }
+        Signal::Logs => {
+            let of_resource = |(resource, rows): (_, Range<u64>)| {
+                let log_records = rows.map(log).collect();
+                let scope_logs = vec![ScopeLogs { scope: scope(), log_records, ..ScopeLogs::default() }];
+                ResourceLogs { resource, scope_logs, ..ResourceLogs::default() }
+            };
+            ExportLogsServiceRequest { resource_logs: parts.map(of_resource).collect() }.encode_to_vec()
+        }
+        Signal::Metrics => {
+            let of_resource = |(resource, rows): (_, Range<u64>)| {
+                let metrics = vec![metric(rows.map(point).collect())];
+                let scope_metrics = vec![ScopeMetrics { scope: scope(), metrics, ..ScopeMetrics::default() }];
+                ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }
+            };
+            ExportMetricsServiceRequest { resource_metrics: parts.map(of_resource).collect() }.encode_to_vec()
+        }
+    }
+}
+
+fn resource(number: u64) -> Resource {
+    Resource {
         attributes: vec![
             text("service.name", &format!("service-{}", number % 20)),
             text("service.version", "1.4.2"),
@@ -117,32 +186,15 @@ fn request(signal: Signal, number: u64) -> Vec<u8> {
             text("host.name", &format!("node-{}", number % 7)),
         ],
         ..Resource::default()
-    });
-    let scope =
-        Some(InstrumentationScope { name: "bench".into(), version: "1".into(), ..InstrumentationScope::default() });
-    match signal {
-        Signal::Spans => {
-            let scope_spans = vec![ScopeSpans { scope, spans: rows.map(span).collect(), ..ScopeSpans::default() }];
-            let resource_spans = vec![ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }];
-            ExportTraceServiceRequest { resource_spans }.encode_to_vec()
-        }
-        Signal::Logs => {
-            let scope_logs = vec![ScopeLogs { scope, log_records: rows.map(log).collect(), ..ScopeLogs::default() }];
-            let resource_logs = vec![ResourceLogs { resource, scope_logs, ..ResourceLogs::default() }];
-            ExportLogsServiceRequest { resource_logs }.encode_to_vec()
-        }
-        Signal::Metrics => {
-            let gauge = Gauge { data_points: rows.map(point).collect() };
-            let metric = Metric {
-                name: "http.server.active_requests".into(),
-                unit: "{request}".into(),
-                data: Some(metric::Data::Gauge(gauge)),
-                ..Metric::default()
-            };
-            let scope_metrics = vec![ScopeMetrics { scope, metrics: vec![metric], ..ScopeMetrics::default() }];
-            let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }];
-            ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
-        }
+    }
+}
+
+fn metric(data_points: Vec<NumberDataPoint>) -> Metric {
+    Metric {
+        name: "http.server.active_requests".into(),
+        unit: "{request}".into(),
+        data: Some(metric::Data::Gauge(Gauge { data_points })),
+        ..Metric::default()
     }
 }
 

@@ -24,14 +24,23 @@ use crate::files::{self, Files, failed};
 use crate::tables::{DESCRIPTION, Table, as_in, is_json};
 use crate::{Error, Result};
 
+/// What the key begins with under which a file describes a column.
+pub(super) const DESCRIBED: &str = "weir.column.";
+
 /// How the files of a table are encoded.
 #[derive(Clone, Debug)]
 pub(super) struct Encoder {
     schema: SchemaRef,
     properties: WriterProperties,
+    /// Of files with a page index.
+    indexed: WriterProperties,
     compression: Compression,
     row_group_rows: usize,
 }
+
+/// A file whose first row group has more rows says of each page where it is and what is in it. For those of fewer pages a
+/// reader spares little by that, and a file of few rows is a tenth larger.
+const INDEXED_ROWS_MIN: usize = 2 * chunk::PAGE_ROWS;
 
 impl Encoder {
     pub(super) fn new(table: &Table, row_group_rows: usize, zstd_level: Option<i32>, sorted: bool) -> Result<Self> {
@@ -46,7 +55,9 @@ impl Encoder {
         let mut builder = WriterProperties::builder()
             .set_compression(compression)
             .set_created_by(concat!("weir version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(documentation(table)));
+            .set_key_value_metadata(Some(documentation(table)))
+            // The bounds of pages are of use in chunks of our own, see `chunk/pages.rs`, which do not ask for this.
+            .set_statistics_enabled(EnabledStatistics::Chunk);
         for field in table.schema.fields() {
             builder = column(builder, vec![field.name().clone()], field);
         }
@@ -54,25 +65,35 @@ impl Encoder {
             builder = builder.set_sorting_columns(sorting(table));
         }
         let row_group_rows = row_group_rows.max(1);
-        Ok(Self { schema: table.file_schema(), properties: builder.build(), compression, row_group_rows })
+        let properties = builder.clone().set_offset_index_disabled(true).build();
+        Ok(Self { schema: table.file_schema(), properties, indexed: builder.build(), compression, row_group_rows })
     }
 }
 
-/// The description of each column, and the Arrow schema in a form that every reader knows: text that repeats is text.
+/// The description of each column, and the Arrow schema in a form that every reader knows: text that repeats is text. Without
+/// that Polars takes JSON for bytes.
 fn documentation(table: &Table) -> Vec<KeyValue> {
     let mut entries = vec![KeyValue::new("weir.table".to_owned(), table.name.to_string())];
-    for field in table.schema.fields() {
-        if let Some(description) = field.metadata().get(DESCRIPTION) {
-            entries.push(KeyValue::new(format!("weir.column.{}", field.name()), description.clone()));
-        }
-    }
+    table.schema.fields().iter().for_each(|field| describe(&mut entries, field.name().clone(), field));
     let schema = Schema::new(table.file_schema().fields().iter().map(plain).collect::<Vec<_>>());
     entries.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema)));
     entries
 }
 
+/// The description of a column, and of what is in the structures of a list.
+fn describe(entries: &mut Vec<KeyValue>, name: String, field: &Field) {
+    if let Some(description) = field.metadata().get(DESCRIPTION) {
+        entries.push(KeyValue::new(format!("{DESCRIBED}{name}"), description.clone()));
+    }
+    if let DataType::List(element) = field.data_type()
+        && let DataType::Struct(fields) = element.data_type()
+    {
+        fields.iter().for_each(|field| describe(entries, format!("{name}[].{}", field.name()), field));
+    }
+}
+
 /// The field without dictionaries and extension types: readers differ in what they make of those, and Parquet's own
-/// schema says JSON already.
+/// schema says JSON already. Its description stands beside the schema.
 fn plain(field: &FieldRef) -> Field {
     let data_type = match field.data_type() {
         DataType::Dictionary(_, value) => value.as_ref().clone(),
@@ -80,9 +101,7 @@ fn plain(field: &FieldRef) -> Field {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain).collect()),
         other => other.clone(),
     };
-    let mut metadata = field.metadata().clone();
-    metadata.retain(|key, _| key == DESCRIPTION);
-    Field::new(field.name(), data_type, field.is_nullable()).with_metadata(metadata)
+    Field::new(field.name(), data_type, field.is_nullable())
 }
 
 /// Encodings by type: a dictionary pays where values repeat, differences where they grow slowly.
@@ -128,6 +147,7 @@ pub(super) struct OpenFile {
     columns: ArrowRowGroupWriterFactory,
     compressor: Compressor,
     row_group_rows: usize,
+    indexed: bool,
     schema: SchemaRef,
     finished: bool,
     pub(super) rows: u64,
@@ -152,11 +172,20 @@ impl Write for Sink {
 }
 
 impl OpenFile {
-    pub(super) fn create(files: &dyn Files, path: &Path, private: bool, encoder: &Encoder) -> Result<Self> {
+    /// A file whose first row group has so many rows.
+    pub(super) fn create(
+        files: &dyn Files,
+        path: &Path,
+        private: bool,
+        encoder: &Encoder,
+        rows: usize,
+    ) -> Result<Self> {
         let file = if private { files.create_private(path) } else { files.create(path) };
         let file = file.map_err(|error| failed("cannot create", path, &error))?;
+        let indexed = rows.min(encoder.row_group_rows) > INDEXED_ROWS_MIN;
+        let properties = if indexed { &encoder.indexed } else { &encoder.properties };
         let options = ArrowWriterOptions::new()
-            .with_properties(encoder.properties.clone())
+            .with_properties(properties.clone())
             .with_schema_root("weir".to_owned())
             .with_skip_arrow_metadata(true);
         let sink = Sink { file, held: Vec::new(), written: 0, digest: Sha256::new() };
@@ -170,6 +199,7 @@ impl OpenFile {
             columns,
             compressor: Compressor::new(encoder.compression).map_err(bug)?,
             row_group_rows: encoder.row_group_rows,
+            indexed,
             schema: Arc::clone(&encoder.schema),
             finished: false,
             rows: 0,
@@ -237,7 +267,10 @@ impl OpenFile {
                 }
                 continue;
             }
-            for (bytes, close) in own {
+            for (bytes, mut close) in own {
+                if !self.indexed {
+                    (close.column_index, close.offset_index) = (None, None);
+                }
                 group.append_column(&bytes, close)?;
             }
         }

@@ -151,7 +151,7 @@ fn write(
     rows: &[Picked],
 ) -> Result<(u64, String)> {
     let revision = table.upsert.as_ref().map_or(0, |upsert| upsert.revision);
-    let mut file = OpenFile::create(&*options.files, path, table.private, encoder)?;
+    let mut file = OpenFile::create(&*options.files, path, table.private, encoder, rows.len())?;
     // Stores tell contents apart, and by this two versions of a day are never the same one.
     file.note("weir.changes", &path.file_stem().unwrap_or_default().to_string_lossy());
     let mut encode = || {

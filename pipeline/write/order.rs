@@ -26,24 +26,21 @@ fn order(table: &Table, batches: &[RecordBatch]) -> Result<Vec<Position>> {
     let rank = |batch: u32, row: u32| ranks[batch as usize].get(row as usize).map_or(0, |&rank| rank as usize);
     // Rows of a service first lie together as they came.
     let mut ends = vec![0; count];
-    let positions = as_they_are(batches);
-    positions.iter().for_each(|&(batch, row)| ends[rank(batch, row)] += 1);
+    let numbered = || batches.iter().zip(0_u32..);
+    numbered().for_each(|(rows, batch)| (0..rows.num_rows() as u32).for_each(|row| ends[rank(batch, row)] += 1));
     let mut next = 0;
     for end in &mut ends {
         next += std::mem::replace(end, next);
     }
-    let mut rows = vec![(0_i64, (0_u32, 0_u32)); positions.len()];
-    let mut positions = positions.as_slice();
-    for batch in batches {
-        let times = batch
+    let mut rows = vec![(0_i64, (0_u32, 0_u32)); numbered().map(|(rows, _)| rows.num_rows()).sum()];
+    for (here, batch) in numbered() {
+        let times = here
             .column(table.time)
             .as_primitive_opt::<TimestampNanosecondType>()
             .ok_or_else(|| Error::bug(format!("table `{}`: column {} is no time", table.name, table.time)))?;
-        let (here, rest) = positions.split_at(batch.num_rows());
-        positions = rest;
-        for (at, &(batch, row)) in here.iter().enumerate() {
+        for (row, &time) in (0..).zip(times.values()) {
             // No time and no service stand first, as the file's metadata says.
-            let time = if times.is_null(at) { i64::MIN } else { times.value(at) };
+            let time = if times.is_null(row as usize) { i64::MIN } else { time };
             let end = &mut ends[rank(batch, row)];
             rows[*end] = (time, (batch, row));
             *end += 1;

@@ -198,6 +198,7 @@ impl Partition {
                 &options.staging.join(name),
                 self.table.private,
                 &self.encoder,
+                batches.iter().map(RecordBatch::num_rows).sum(),
             )?);
         }
         let Some(open) = file else { return Ok(()) };

@@ -1,12 +1,14 @@
 //! Reads tables of a local folder back, as any reader of Parquet would: what the demo prints is what is in the files.
 
-use crate::tables::{Table, in_memory};
+use super::encode::DESCRIBED;
+use crate::tables::{DESCRIPTION, Table, in_memory};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::KeyValue;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,11 +31,24 @@ pub fn read(folder: &Path, table: &str, columns: &[&str]) -> Result<Vec<RecordBa
     Ok(batches)
 }
 
-/// The columns of a file, from its content.
+/// The columns of a file with their descriptions, from its content.
 pub(super) fn schema(content: Bytes, path: &Path) -> Result<SchemaRef> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(content);
     let reader = reader.map_err(|error| Error::storage(format!("{}: {error}", path.display())))?;
-    Ok(Arc::clone(reader.schema()))
+    let entries = reader.metadata().file_metadata().key_value_metadata();
+    let description = |field: &FieldRef| {
+        let described = |entry: &&KeyValue| entry.key.strip_prefix(DESCRIBED) == Some(field.name());
+        entries.into_iter().flatten().find(described)?.value.clone()
+    };
+    let field = |field: &FieldRef| match description(field) {
+        Some(text) => {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(DESCRIPTION.to_owned(), text);
+            Arc::new(Field::clone(field).with_metadata(metadata))
+        }
+        None => Arc::clone(field),
+    };
+    Ok(Arc::new(Schema::new(reader.schema().fields().iter().map(field).collect::<Vec<_>>())))
 }
 
 /// The rows of a file of a table, from its content, with the columns that the table has now.

@@ -85,6 +85,11 @@ fn merged<'a>(column: Column<'_>, parts: &[Part<'a>], valid: &[bool]) -> Option<
 
 /// The texts of rows that have no dictionary, if they repeat.
 fn found<'a>(column: Column<'_>, parts: &[Part<'a>]) -> Option<Repeating<&'a [u8]>> {
+    if parts.iter().all(Part::is_empty)
+        && column.order.iter().any(|&(part, row)| parts[part as usize].get(row).is_some())
+    {
+        return Some(Repeating { values: vec![b""], places: Vec::new() });
+    }
     let texts = column.order.iter().filter_map(|&(part, row)| parts[part as usize].get(row));
     let some = column.order.iter().step_by(column.order.len().div_ceil(SAMPLE));
     if !repeat(some.filter_map(|&(part, row)| parts[part as usize].get(row))) {

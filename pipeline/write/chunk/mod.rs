@@ -28,7 +28,7 @@ pub(super) use nothing::nested;
 pub(super) use pages::Compressor;
 
 /// Rows of a page, as Parquet's writer has them.
-const PAGE_ROWS: usize = 20_000;
+pub(super) const PAGE_ROWS: usize = 20_000;
 
 /// Bytes of a page, as Parquet's writer has them, before it is compressed. A dictionary has no more, either.
 const PAGE_BYTES: usize = 1 << 20;

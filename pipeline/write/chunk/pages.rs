@@ -154,30 +154,31 @@ pub(super) fn chunk<B: Bound>(
     let content = fill(&mut pages)?;
     let Pages { uncompressed, compressed, dictionary, rows, offsets, .. } = pages;
     let count: usize = rows.iter().map(|(rows, _)| rows).sum();
-    let page_stats = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
-    let data_pages = page_stats(PageType::DATA_PAGE, content.encoding, rows.len() as i32);
-    let (encodings, page_encodings) = match dictionary {
-        None => (vec![Encoding::RLE, content.encoding], vec![data_pages]),
-        Some(_) => (
-            vec![Encoding::PLAIN, Encoding::RLE, content.encoding],
-            vec![page_stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1), data_pages],
-        ),
+    let encodings = match dictionary {
+        None => vec![Encoding::RLE, content.encoding],
+        Some(_) => vec![Encoding::PLAIN, Encoding::RLE, content.encoding],
     };
-    let metadata = ColumnChunkMetaData::builder(descr.clone())
+    let page_stats = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
+    let mut metadata = ColumnChunkMetaData::builder(descr.clone())
         .set_compression(compression)
         .set_encodings(encodings)
-        .set_page_encoding_stats(page_encodings)
         .set_num_values(count as i64)
         .set_total_compressed_size(compressed)
         .set_total_uncompressed_size(uncompressed)
         .set_dictionary_page_offset(dictionary.map(|_| 0))
         .set_data_page_offset(dictionary.unwrap_or(0))
-        .set_statistics(statistics(descr.physical_type(), &content, &rows))
-        .build()?;
+        .set_statistics(statistics(descr.physical_type(), &content, &rows));
+    // By this readers know that all pages are of the dictionary. Without one there is nothing to know.
+    if dictionary.is_some() {
+        metadata = metadata.set_page_encoding_stats(vec![
+            page_stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
+            page_stats(PageType::DATA_PAGE, content.encoding, rows.len() as i32),
+        ]);
+    }
     let close = ColumnCloseResult {
         bytes_written: compressed as u64,
         rows_written: count as u64,
-        metadata,
+        metadata: metadata.build()?,
         bloom_filter: None,
         column_index: column_index(descr.physical_type(), &content, &rows)?,
         offset_index: Some(offsets.build()),
@@ -185,18 +186,22 @@ pub(super) fn chunk<B: Bound>(
     Ok((out.into_inner()?.into(), close))
 }
 
-/// The least and the greatest value of each page; none where one is not known or too long.
+/// The least and the greatest value of each page; none where one is not known or too long, or where pages are alike so that no
+/// reader could pass one by.
 fn column_index<B: Bound>(
     physical: Type,
     content: &Content<B>,
     rows: &[(usize, usize)],
 ) -> Result<Option<ColumnIndexMetaData>> {
+    if !content.bounded || !differ(&content.bounds) {
+        return Ok(None);
+    }
     let mut index = ColumnIndexBuilder::new(physical);
     for (bounds, &(rows, nulls)) in content.bounds.iter().zip(rows) {
         let (least, greatest) =
             bounds.as_ref().map_or_else(Default::default, |(least, greatest)| (least.bytes(), greatest.bytes()));
         let unknown = bounds.is_none() && rows > nulls;
-        if !content.bounded || unknown || least.len().max(greatest.len()) > BOUND_BYTES_MAX {
+        if unknown || least.len().max(greatest.len()) > BOUND_BYTES_MAX {
             return Ok(None);
         }
         index.append(bounds.is_none(), least, greatest, nulls as i64);
@@ -206,6 +211,15 @@ fn column_index<B: Bound>(
         index.set_boundary_order(BoundaryOrder::ASCENDING);
     }
     index.build().map(Some)
+}
+
+/// Whether there is a value that one of the pages may have and another has not.
+fn differ<B: Bound>(bounds: &[Option<(B, B)>]) -> bool {
+    let known = || bounds.iter().flatten();
+    let some_are_null = known().count() < bounds.len() && known().next().is_some();
+    let last_to_begin = known().map(|(least, _)| *least).max();
+    let first_to_end = known().map(|(_, greatest)| *greatest).min();
+    some_are_null || last_to_begin > first_to_end
 }
 
 fn statistics<B: Bound>(physical: Type, content: &Content<B>, rows: &[(usize, usize)]) -> Statistics {

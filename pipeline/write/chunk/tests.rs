@@ -217,6 +217,20 @@ fn pages_of_nulls_only_are_read_back_and_known_as_such() {
 }
 
 #[test]
+fn pages_have_bounds_where_a_reader_can_tell_them_apart() {
+    let bounds = |values: &dyn Fn(usize) -> i64| {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values((0..2 * PAGE_ROWS).map(values)));
+        let file = file_of(from_ref(&column), &in_order(&column), true, zstd()).unwrap();
+        let reader = SerializedFileReader::new(file).unwrap();
+        reader.metadata().row_group(0).column(0).column_index_offset().is_some()
+    };
+    assert!(bounds(&|row| row as i64));
+    assert!(bounds(&|row| (row / PAGE_ROWS) as i64));
+    assert!(!bounds(&|row| (row * 7 % 101) as i64));
+    assert!(!bounds(&|_| 3));
+}
+
+#[test]
 fn statistics_are_those_of_the_rows_and_not_of_the_dictionary() {
     let column = texts(&["zebra", "m", "b", "m", "a"], vec![Some(1), None, Some(2), Some(3), Some(1)]);
     let statistics = statistics(file(&column, true, zstd()).unwrap());

@@ -42,6 +42,11 @@ impl<'a> Part<'a> {
         self.keys.is_some()
     }
 
+    /// Whether all texts are empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.offsets.first() == self.offsets.last()
+    }
+
     /// How many texts the dictionary has.
     pub(super) fn texts(&self) -> usize {
         self.offsets.len() - 1

@@ -98,6 +98,30 @@ fn a_file_describes_its_columns() {
         let described = value(&format!("weir.column.{}", field.name()));
         assert_eq!(described, field.metadata().get("description").map(String::as_str), "{}", field.name());
     }
+    assert_eq!(value("weir.column.events[].name"), Some("Name of the event"));
+    let content = std::fs::read(place.to().join(&place.published()[0])).unwrap();
+    let arrow = super::super::read::schema(content.into(), Path::new("a file")).unwrap();
+    assert_eq!(
+        arrow.field_with_name("kind").unwrap().metadata().get("description").map(String::as_str),
+        value("weir.column.kind")
+    );
+}
+
+#[test]
+fn a_file_of_many_rows_says_where_its_pages_are_and_one_of_few_does_not() {
+    for (rows, indexed) in [(40_000, false), (40_001, true)] {
+        let place = Place::new();
+        let writer = place.start();
+        writer.write("spans", spans(&(NOON..NOON + rows).collect::<Vec<_>>())).unwrap();
+        writer.close_epoch().unwrap();
+        let metadata = metadata(&place.to().join(&place.published()[0]));
+        // Those of lists with elements are Parquet's own.
+        for column in metadata.row_group(0).columns() {
+            assert_eq!(column.offset_index_offset().is_some(), indexed, "{rows} rows: {}", column.column_path());
+            let bounds = indexed && column.column_path().string() == "time";
+            assert_eq!(column.column_index_offset().is_some(), bounds, "{rows} rows: {}", column.column_path());
+        }
+    }
 }
 
 #[test]
