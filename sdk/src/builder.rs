@@ -385,6 +385,13 @@ impl<C: Cell> Cell for Option<C> {
     }
 }
 
+/// Adds a value to one of the columns. It is there once for a type of values, not for each field of each row.
+#[doc(hidden)]
+#[inline(never)]
+pub fn append<C: Cell>(value: &C, columns: &mut [ColumnBuilder], index: usize) {
+    value.append(&mut columns[index]);
+}
+
 /// Refuses a column of another length than the batch, before it is handed over.
 pub(crate) fn check_rows(name: &str, found: usize, rows: usize) -> Result {
     if found == rows {

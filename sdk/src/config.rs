@@ -3,29 +3,15 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result};
+use crate::{Error, Result, json};
 
 /// The configuration of a plugin that has none: every key is refused.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
-pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let mut key = error.path().to_string();
-        if key == "." {
-            key.clear();
-        }
-        let message = error.inner().to_string();
-        // The line and column are of JSON that the operator never wrote.
-        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-        if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-            let key = if key.is_empty() { field.to_owned() } else { format!("{key}.{field}") };
-            return Error::at(key, "missing: this key is required");
-        }
-        Error::at(key, message)
-    })
+pub(crate) fn parse<C: DeserializeOwned>(text: &str) -> Result<C> {
+    json::read(text).map_err(|fault| Error::at(fault.path(), fault.message()))
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ mod config;
 mod describe;
 mod error;
 mod host;
+mod json;
 mod plugin;
 mod row;
 pub mod sampling;
@@ -60,6 +61,8 @@ pub mod testing;
 mod wasm;
 
 pub use batch::{Batch, Texts, held};
+#[doc(hidden)]
+pub use builder::append;
 pub use builder::{Bitmap, Cell, ColumnBuilder, Digest, Json, TextBuilder, Timestamp};
 pub use columns::{Bools, F64s, Fixed, I64s, Lists, Text, U64s};
 pub use config::NoConfig;

@@ -59,7 +59,7 @@ thread_local! {
 ///
 /// The table is not declared, or the call has emitted too many rows.
 pub fn emit<R: Row>(row: &R) -> Result {
-    gather(row, false)
+    gather(TypeId::of::<R>(), R::table, &|columns| row.append(columns), false)
 }
 
 /// Takes a row out of its table, of mode `upsert`: the one of the same key, in the day that `time` says. Of one key in one
@@ -69,25 +69,26 @@ pub fn emit<R: Row>(row: &R) -> Result {
 ///
 /// As for [`emit`]; or the table is not of mode `upsert`.
 pub fn retract<R: Row>(row: &R) -> Result {
-    gather(row, true)
+    gather(TypeId::of::<R>(), R::table, &|columns| row.append(columns), true)
 }
 
-fn gather<R: Row>(row: &R, retracted: bool) -> Result {
+/// Adds a row of that type to what is gathered: one piece of code for the rows of all tables.
+fn gather(row: TypeId, table: fn() -> Table, append: &dyn Fn(&mut [ColumnBuilder]), retracted: bool) -> Result {
     GATHERED.with_borrow_mut(|tables| {
-        let same_row = |gathered: &Gathered| gathered.row == TypeId::of::<R>();
+        let same_row = |gathered: &Gathered| gathered.row == row;
         // Emitted and retracted rows of a table reach Weir in the order of the calls.
         if let Some(other) = tables.iter_mut().find(|gathered| same_row(gathered) && gathered.retracted != retracted) {
             other.flush()?;
         }
         let known = tables.iter().position(|gathered| same_row(gathered) && gathered.retracted == retracted);
         let index = known.unwrap_or_else(|| {
-            let table = R::table();
+            let table = table();
             let columns = new_columns(&table);
-            tables.push(Gathered { row: TypeId::of::<R>(), retracted, table, columns, rows: 0 });
+            tables.push(Gathered { row, retracted, table, columns, rows: 0 });
             tables.len() - 1
         });
         let gathered = &mut tables[index];
-        row.append(&mut gathered.columns);
+        append(&mut gathered.columns);
         gathered.rows += 1;
         if gathered.rows < ROWS_MAX { Ok(()) } else { gathered.flush() }
     })

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result, host};
+use crate::{Error, Result, host, json};
 
 const SCAN_ROWS: u32 = 256;
 
@@ -37,8 +37,13 @@ impl<K: Key, V: Serialize + DeserializeOwned> State<K, V> {
     }
 
     fn value(&self, bytes: &[u8]) -> Result<V> {
-        let fault = |error| Error::new(format!("state \"{}\" holds a value of another type: {error}", self.name));
-        serde_json::from_slice(bytes).map_err(fault)
+        let text = std::str::from_utf8(bytes).map_err(|error| self.fault(&error))?;
+        json::read(text).map_err(|fault| self.fault(&fault))
+    }
+
+    #[cold]
+    fn fault(&self, fault: &dyn std::fmt::Display) -> Error {
+        Error::new(format!("state \"{}\" holds a value of another type: {fault}", self.name))
     }
 
     /// The value of a key.

@@ -124,6 +124,7 @@ impl In<'_> {
 }
 
 /// The bytes of a value in eight: `SplitMix64` over each word. Equal input gives equal hashes on every machine.
+#[inline]
 pub(crate) fn mix(seed: u64, word: u64) -> u64 {
     let mut hash = (seed ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
     hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -132,6 +133,7 @@ pub(crate) fn mix(seed: u64, word: u64) -> u64 {
 }
 
 /// The hash of a text, on top of another.
+#[inline]
 pub(crate) fn mix_text(seed: u64, text: &str) -> u64 {
     let mut hash = mix(seed, text.len() as u64);
     let (words, rest) = text.as_bytes().as_chunks::<8>();

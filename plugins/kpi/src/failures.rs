@@ -86,8 +86,10 @@ impl Page {
     fn encode(&self) -> Vec<u8> {
         let names: BTreeMap<&str, u64> = {
             let names = self.0.values().flat_map(|types| types.0.keys().map(String::as_str));
-            let names: std::collections::BTreeSet<&str> = names.collect();
-            names.into_iter().zip(0..).collect()
+            let mut places: BTreeMap<&str, u64> = BTreeMap::new();
+            names.for_each(|name| _ = places.insert(name, 0));
+            places.values_mut().zip(0..).for_each(|(place, number)| *place = number);
+            places
         };
         let mut out = Out::default();
         out.u(names.len() as u64);

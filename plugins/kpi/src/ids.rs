@@ -255,6 +255,7 @@ impl Ids {
 
     /// Brings what the search for these ids will look at into the processor's caches. One after the other each would be waited
     /// for; a loop that does nothing else waits for many at once.
+    #[inline]
     pub(crate) fn warm(&self, place: usize, ids: impl Iterator<Item = (ServiceId, u64)>) {
         let Some(of_slot) = self.at_hand.get(place) else { return };
         let set = &of_slot.known;

@@ -110,7 +110,7 @@ pub(crate) fn incidents(
     let mut found: Vec<Incident> =
         derived.iter().map(|derived| of_signals(rules, service, derived, maintenance)).collect();
     let mut told: Vec<Incident> = explicit.into_iter().map(of_events).collect();
-    told.sort_by(|one, other| (one.first, &one.id).cmp(&(other.first, &other.id)));
+    sort(&mut told);
     for told in &mut told {
         // The nearest of those that are near enough, each once.
         let near = found.iter().enumerate().filter_map(|(index, found)| Some((distance(told, found)?, index)));
@@ -125,9 +125,14 @@ pub(crate) fn incidents(
         let made = made_fingerprint(service, kind.as_deref().unwrap_or(DECLARED), error_type.as_deref());
         incident.fingerprint.get_or_insert(made);
     }
-    found.sort_by(|one, other| (one.first, &one.id).cmp(&(other.first, &other.id)));
+    sort(&mut found);
     recur(&mut found, settings);
     found
+}
+
+/// Puts incidents in the order of their begins.
+fn sort(incidents: &mut [Incident]) {
+    incidents.sort_by(|one, other| (one.first, &one.id).cmp(&(other.first, &other.id)));
 }
 
 /// Incidents of the signals, those of one kind that follow each other soon made one if the configuration says so.

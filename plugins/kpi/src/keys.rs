@@ -24,6 +24,7 @@ pub(crate) struct Services {
     by_hash: HashMap<u64, (u64, ServiceId), Mixed>,
 }
 
+#[inline]
 fn hash(namespace: &str, service: &str, environment: &str) -> (u64, u64) {
     let over = |seed: u64| [namespace, service, environment].iter().fold(seed, |hash, text| mix_text(hash, text));
     (over(0), over(0x6b70_695f_6b65_7973))

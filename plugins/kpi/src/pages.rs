@@ -149,6 +149,7 @@ impl Pages {
     }
 
     /// How often pages were put away. A [`Place`] is good while this is the same.
+    #[inline]
     pub(crate) fn era(&self) -> u64 {
         self.era
     }

@@ -28,6 +28,11 @@ type Place = (Table, i64, String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Published(Vec<(Place, u64)>);
 
+/// Puts rows in the order of their places.
+fn sort(rows: &mut [(Place, u64)]) {
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+}
+
 impl Published {
     /// Makes the rows of a table whose times lie between `from` and `to` these: what is new or has changed is emitted,
     /// what is out and not among them is taken back. `bare` makes a row with only the key of another.
@@ -69,7 +74,7 @@ impl Published {
             }
             seen.push((place, digest));
         }
-        seen.sort_by(|(one, _), (other, _)| one.cmp(other));
+        sort(&mut seen);
         let gone = self.between(table, from, to).iter().map(|(place, _)| place);
         let is_seen = |place: &Place| seen.binary_search_by(|(known, _)| known.cmp(place)).is_ok();
         let gone: Vec<Place> = gone.filter(|place| meant(&place.2) && !is_seen(place)).cloned().collect();

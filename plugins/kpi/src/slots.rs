@@ -15,6 +15,7 @@ const WEIGHT_MAX: f64 = 1e9;
 pub(crate) const BLOCK_S: i64 = 900;
 
 /// Requests as fixed-point numbers.
+#[inline]
 pub(crate) fn fixed(weight: f64) -> u64 {
     // A weight that is not a number counts as nothing.
     (weight.clamp(0.0, WEIGHT_MAX) * ONE as f64).round() as u64
@@ -52,6 +53,7 @@ pub(crate) struct Counts {
 impl Counts {
     const NONE: Self = Self { valid: 0, bad: 0, slow: 0, rows: 0 };
 
+    #[inline]
     pub(crate) fn add(&mut self, other: Self) {
         // Wrapping, since what was added wrongly is taken away again by `sub`: the sum is right whatever the order.
         self.valid = self.valid.wrapping_add(other.valid);
@@ -80,6 +82,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    #[inline]
     pub(crate) fn of(&self, source: Source) -> &Counts {
         &self.sources[source as usize]
     }

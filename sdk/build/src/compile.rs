@@ -25,6 +25,11 @@ const PROFILE: [(&str, &str); 7] = [
     ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
 ];
 
+/// How large a function may be that LLVM inlines unasked, for the crate that all others are linked into; its default is
+/// 225. A module is compiled when Weir starts, and with this one a fifth of its code is not there. What is marked
+/// `#[inline]` has a limit of its own, as have calls within loops that run often.
+const INLINE: &str = "-Cllvm-args=--inline-threshold=100";
+
 impl Toolchain {
     /// Builds a plugin and returns the path of its module, under `target_dir`.
     ///
@@ -56,6 +61,7 @@ impl Toolchain {
             build.arg("--offline");
         }
         build.envs(PROFILE).env("CARGO_ENCODED_RUSTFLAGS", self.flags(&workspace));
+        build.args(["--", INLINE]);
         if let Some(linker) = &self.linker {
             build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }

@@ -81,13 +81,12 @@ fn row(input: &DeriveInput) -> Result<TokenStream> {
         let (kind, about) = (&field.ty, comment(&field.attrs));
         quote!((#name, <#kind as ::weir_sdk::Cell>::TYPE, #about))
     });
-    let appends = fields
-        .iter()
-        .enumerate()
-        .map(|(index, (name, _))| quote!(::weir_sdk::Cell::append(&self.#name, &mut columns[#index]);));
+    let appends =
+        fields.iter().enumerate().map(|(index, (name, _))| quote!(::weir_sdk::append(&self.#name, columns, #index);));
     let digests = fields.iter().map(|(name, _)| quote!(::weir_sdk::Cell::digest(&self.#name, &mut digest);));
     Ok(quote! {
         impl ::weir_sdk::Row for #ident {
+            #[inline(never)]
             fn table() -> ::weir_sdk::Table {
                 ::weir_sdk::Table {
                     name: #table,

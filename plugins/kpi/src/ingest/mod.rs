@@ -79,12 +79,14 @@ impl ByService {
     }
 
     /// The service of a row.
+    #[inline]
     pub(crate) fn of(&mut self, row: usize, services: &mut Services, limit: u32) -> Result<ServiceId> {
         let place = self.place(row, services, limit)?;
         Ok(self.service(place))
     }
 
     /// The service of that place.
+    #[inline]
     pub(crate) fn service(&self, place: usize) -> ServiceId {
         self.services.get(place).copied().unwrap_or_default()
     }
@@ -94,6 +96,7 @@ impl ByService {
 const AHEAD_MAX_NS: i64 = 366 * 86_400 * 1_000_000_000;
 
 /// Whether a row of that slot is counted; otherwise it is counted as left out.
+#[inline]
 pub(crate) fn takes(rules: &Rules, store: &Store, slot: i64) -> bool {
     let totals = &store.totals;
     if !totals.takes(slot) {

@@ -260,6 +260,7 @@ impl LastSlots {
         self.all.get(place).filter(|of| (of.from..of.to).contains(&time)).copied()
     }
 
+    #[inline]
     fn put(&mut self, place: usize, of: OfSlot) -> OfSlot {
         if self.all.len() <= place {
             self.all.resize(place + 1, OfSlot::default());

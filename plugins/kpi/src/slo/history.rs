@@ -143,6 +143,14 @@ pub(crate) struct History {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor(usize);
 
+/// Sums of so many slots from one on.
+type Part = (i64, i64, Sums);
+
+/// Puts parts in the order of their starts. They mostly come in it, and a sort that finds them so is a look at each.
+fn sort(parts: &mut [Part]) {
+    parts.sort_by_key(|(start, ..)| *start);
+}
+
 impl History {
     /// A history of slots and, before them, hours, in any order. Slots of one start are added up.
     ///
@@ -160,11 +168,10 @@ impl History {
         since_ns: i64,
     ) -> Self {
         let since = since_ns.div_euclid(SLOT_NS);
-        let mut all: Vec<(i64, i64, Sums)> =
+        let mut all: Vec<Part> =
             slots.into_iter().map(|slot| (slot.start.div_euclid(SLOT_NS), 1, Sums::from(&slot))).collect();
-        // They mostly come in their order, and a sort that finds them so is a look at each.
-        all.sort_by_key(|(start, ..)| *start);
-        let mut coarse: Vec<(i64, i64, Sums)> = Vec::new();
+        sort(&mut all);
+        let mut coarse: Vec<Part> = Vec::new();
         for hour in hours {
             let start = hour.start.div_euclid(HOUR_NS) * HOUR_SLOTS;
             let at = all.partition_point(|(known, ..)| *known < start);
@@ -179,7 +186,7 @@ impl History {
             }
         }
         all.append(&mut coarse);
-        all.sort_by_key(|(start, ..)| *start);
+        sort(&mut all);
         let mut history = Self { segments: Vec::with_capacity(all.len()), total: Sums::default() };
         for (start, slots, sums) in all {
             if history.segments.last().is_none_or(|last| last.start != start) {
