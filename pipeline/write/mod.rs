@@ -91,7 +91,7 @@ impl WriteOptions {
             file_bytes_max: 128 << 20,
             zstd_level: Some(1),
             sort: true,
-            memory_bytes_max: 48 << 20,
+            memory_bytes_max: 32 << 20,
             open_partitions_max: 256,
             retry: Retry::default(),
             files: Arc::new(Real),
@@ -374,7 +374,8 @@ impl Writer {
         drop(open);
         // The rows are taken. Trouble from here on leaves them in memory, and whoever needs room or ends the epoch is told.
         for partition in full {
-            let _ = self.watched(partition.flush(&self.options));
+            let is_full = || partition.rows() >= self.options.row_group_rows;
+            let _ = self.watched(partition.flush(&self.options, is_full));
         }
         for partition in evicted {
             if self.watched(partition.finish(&self.options)).is_ok() {
@@ -417,7 +418,8 @@ impl Writer {
             };
             // Nothing is buffered here: what is in memory is being encoded by other threads, or waits for the disk.
             let Some(largest) = largest else { break };
-            self.watched(largest.flush(&self.options))?;
+            // Rows that another thread encodes are gone when it is done, and the row group that gathers may be let grow.
+            self.watched(largest.flush(&self.options, || self.account.memory.load(Relaxed) > limit))?;
         }
         let memory = self.account.memory.load(Relaxed).saturating_sub(of_days);
         if memory <= limit.saturating_mul(2) {

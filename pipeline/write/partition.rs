@@ -130,17 +130,24 @@ impl Partition {
         buffer.rows
     }
 
+    /// Rows in the buffer.
+    pub(super) fn rows(&self) -> usize {
+        locked(&self.buffer).rows
+    }
+
     /// Bytes in the buffer.
     pub(super) fn buffered(&self) -> usize {
         locked(&self.buffer).bytes
     }
 
-    /// Encodes what is buffered as a row group; a file that has become large enough is staged. After an error every row is
-    /// still here.
-    pub(super) fn flush(&self, options: &WriteOptions) -> Result<()> {
+    /// Encodes what is buffered as a row group, if that is `needed` still once nobody else encodes rows of the file: they may
+    /// have been taken along. A file that has become large enough is staged. After an error every row is still here.
+    pub(super) fn flush(&self, options: &WriteOptions, needed: impl FnOnce() -> bool) -> Result<()> {
         let mut file = locked(&self.file);
         self.settle(&mut file)?;
-        self.encode(&mut file, options)?;
+        if needed() {
+            self.encode(&mut file, options)?;
+        }
         if file.as_ref().is_some_and(|file| file.bytes() >= options.file_bytes_max) {
             self.stage(&mut file)?;
         }
