@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     /// Waits until there is room for a body; so many bytes are expected as they are sent.
     pub(super) async fn enter<I: Intake>(&mut self, intake: &I, coding: Coding, bytes_expected: Option<usize>) {
         let ratio = if coding == Coding::Identity { 1 } else { DECOMPRESSED_RATIO };
-        let bytes = bytes_expected.unwrap_or(FIRST_BYTES).min(self.bytes_max).saturating_mul(ratio);
+        let bytes = bytes_expected.unwrap_or(FIRST_BYTES).saturating_mul(ratio).min(self.bytes_max);
         self.entry = Some(intake.enter(bytes).await);
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify};
 
-/// What a request takes beside its body: rows of about its size, at least.
-const ROWS_PER_BODY: usize = 2;
+/// How many times its body a request takes: the body, and rows of about its size.
+const BODY_AND_ROWS: usize = 2;
 /// How often somebody who waits on a thread looks.
 const LOOKS_EVERY: Duration = Duration::from_millis(1);
 
@@ -55,7 +55,7 @@ impl Budget {
     /// When that is over it comes in nevertheless, and [`hold`](Self::hold) decides. What is returned keeps the room for
     /// it, until it holds what it takes.
     pub async fn enter(self: &Arc<Self>, body_bytes: usize) -> Entry {
-        let bytes = body_bytes.saturating_mul(ROWS_PER_BODY);
+        let bytes = body_bytes.saturating_mul(BODY_AND_ROWS);
         if self.line.try_lock().is_ok() && self.has_room(bytes) {
             return self.promise(bytes);
         }
@@ -71,7 +71,7 @@ impl Budget {
 
     /// [`enter`](Self::enter) on a thread that may block.
     pub fn enter_blocking(self: &Arc<Self>, body_bytes: usize) -> Entry {
-        let (bytes, began) = (body_bytes.saturating_mul(ROWS_PER_BODY), Instant::now());
+        let (bytes, began) = (body_bytes.saturating_mul(BODY_AND_ROWS), Instant::now());
         loop {
             let next = self.line.try_lock();
             if next.is_ok() && self.has_room(bytes) || began.elapsed() >= self.wait_max {
@@ -221,14 +221,18 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_waits_too() {
+    fn a_thread_waits_until_there_is_room_or_the_time_is_over() {
         let budget = Budget::paced(1_000, 100, LONG);
         let rows = budget.hold(100).unwrap();
         std::thread::scope(|scope| {
-            let entered = scope.spawn(|| drop(budget.enter_blocking(1)));
-            assert!(!entered.is_finished());
+            let entered = scope.spawn(|| budget.enter_blocking(1));
             drop(rows);
-            entered.join().unwrap();
+            drop(entered.join().unwrap());
         });
+        let wait_max = Duration::from_millis(20);
+        let budget = Budget::paced(1_000, 100, wait_max);
+        let (_rows, began) = (budget.hold(100).unwrap(), Instant::now());
+        drop(budget.enter_blocking(1));
+        assert!(began.elapsed() >= wait_max);
     }
 }
