@@ -110,7 +110,11 @@ impl<'a> Reader<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             let frame = match self.frame().await {
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    // All of it is here, and holds what it takes.
+                    self.entry = None;
+                    return Ok(None);
+                }
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(unreadable(&error)),
                 Err(_) => {
