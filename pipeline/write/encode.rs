@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_select::interleave::interleave;
 use parquet::arrow::ArrowWriter;
@@ -15,11 +15,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnDescPtr, ColumnPath};
+use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use super::chunk::{self, Compressor, Position};
 use super::record::hex;
+use super::row_group::{RowGroup, leaves};
 use crate::files::{self, Files, failed};
 use crate::tables::{DESCRIPTION, Table, as_in, is_json};
 use crate::{Error, Result};
@@ -146,6 +147,7 @@ pub(super) struct OpenFile {
     writer: SerializedFileWriter<Sink>,
     columns: ArrowRowGroupWriterFactory,
     compressor: Compressor,
+    compression: Compression,
     row_group_rows: usize,
     indexed: bool,
     schema: SchemaRef,
@@ -198,6 +200,7 @@ impl OpenFile {
             writer,
             columns,
             compressor: Compressor::new(encoder.compression).map_err(bug)?,
+            compression: encoder.compression,
             row_group_rows: encoder.row_group_rows,
             indexed,
             schema: Arc::clone(&encoder.schema),
@@ -231,35 +234,44 @@ impl OpenFile {
     }
 
     /// Encodes rows as a row group (several, if they are more than one may have), into memory: those that stand there in
-    /// `batches`, in that order.
-    pub(super) fn encode(&mut self, batches: &[RecordBatch], order: &[Position]) -> Result<()> {
-        let batches = batches.iter().map(|rows| as_in(rows, &self.schema)).collect::<Result<Vec<_>>>()?;
+    /// `batches`, in that order. Each row group is shown to `offer` first, so that others may help.
+    pub(super) fn encode(
+        &mut self,
+        batches: &[RecordBatch],
+        order: Vec<Position>,
+        offer: impl Fn(&Arc<RowGroup>),
+    ) -> Result<()> {
+        let batches = batches.iter().map(|rows| as_in(rows, &self.schema)).collect::<Result<Arc<[_]>>>()?;
+        let order: Arc<[Position]> = order.into();
         let path = self.path.clone();
         let bug = |error| Error::bug(format!("{}: rows cannot be encoded: {error}", path.display()));
-        for order in order.chunks(self.row_group_rows) {
-            self.row_group(&batches, order).map_err(bug)?;
+        for start in (0..order.len()).step_by(self.row_group_rows) {
+            let rows = start..order.len().min(start + self.row_group_rows);
+            let columns = self.writer.schema_descr().columns();
+            let group = Arc::new(RowGroup::new(&batches, &order, rows, columns, self.compression));
+            offer(&group);
+            self.append(&group).map_err(bug)?;
         }
         self.writer.flush().map_err(|error| bug(error.into()))?;
         self.rows += order.len() as u64;
         Ok(())
     }
 
-    fn row_group(&mut self, batches: &[RecordBatch], order: &[Position]) -> parquet::errors::Result<()> {
+    fn append(&mut self, rows: &RowGroup) -> parquet::errors::Result<()> {
+        let columns = rows.finish(&mut self.compressor);
         let number = self.writer.flushed_row_groups().len();
-        let descriptions = self.writer.schema_descr().columns().to_vec();
         let mut group = self.writer.next_row_group()?;
         // Made when the first column needs one.
         let mut writers = Writers { factory: &self.columns, number, of_leaves: Vec::new() };
         let mut leaf = 0;
-        for (at, field) in self.schema.fields().iter().enumerate() {
-            let parts: Vec<&dyn Array> = batches.iter().map(|rows| rows.column(at).as_ref()).collect();
+        for (at, (field, own)) in self.schema.fields().iter().zip(columns).enumerate() {
+            let own = own?;
             let leaves = leaf..leaf + leaves(field.data_type());
             leaf = leaves.end;
-            let own = chunks(field, &parts, order, &descriptions[leaves.clone()], &mut self.compressor)?;
             if own.is_empty() {
                 let order: Vec<(usize, usize)> =
-                    order.iter().map(|&(part, row)| (part as usize, row as usize)).collect();
-                let values = interleave(&parts, &order)?;
+                    rows.order().iter().map(|&(part, row)| (part as usize, row as usize)).collect();
+                let values = interleave(&rows.parts(at), &order)?;
                 for (leaf, values) in leaves.zip(compute_leaves(field, &values)?) {
                     let mut writer = writers.of(leaf)?;
                     writer.write(&values)?;
@@ -314,36 +326,6 @@ impl OpenFile {
     /// The SHA-256 of what is on the disk, in hexadecimal digits.
     pub(super) fn sha256(&self) -> String {
         hex(&self.writer.inner().digest.clone().finalize())
-    }
-}
-
-/// How many columns of Parquet a column comes to.
-fn leaves(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::List(element) => leaves(element.data_type()),
-        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
-        _ => 1,
-    }
-}
-
-/// The chunks of a column's leaves; none where they are left to Parquet's writer.
-fn chunks(
-    field: &Field,
-    parts: &[&dyn Array],
-    order: &[Position],
-    leaves: &[ColumnDescPtr],
-    compressor: &mut Compressor,
-) -> parquet::errors::Result<Vec<chunk::Encoded>> {
-    if let (DataType::List(_), true) = (field.data_type(), field.is_nullable()) {
-        let chunks = leaves.iter().map(|descr| chunk::nested(parts, order.len(), descr, compressor));
-        return chunks.collect::<parquet::errors::Result<Option<_>>>().map(Option::unwrap_or_default);
-    }
-    match leaves {
-        [descr] => {
-            let column = chunk::Column { parts, order, descr, bounded: !is_json(field) };
-            Ok(chunk::encode(column, compressor)?.into_iter().collect())
-        }
-        _ => Ok(Vec::new()),
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Restored {
 #[derive(Debug)]
 pub(super) struct Closing {
     epoch: Arc<Epoch>,
-    partitions: Mutex<Vec<Arc<Partition>>>,
+    pub(super) partitions: Mutex<Vec<Arc<Partition>>>,
     days: Mutex<Vec<Arc<Day>>>,
     /// Without the state.
     along: Along,
@@ -243,11 +243,12 @@ impl Writer {
 
     /// Every row into a file that is complete and on the disk, in the staging folder.
     fn stage(&self, closing: &Closing) -> Result<()> {
-        let mut partitions = locked(&closing.partitions);
-        partitions.append(&mut locked(&closing.epoch.evicted));
-        while let Some(partition) = partitions.last() {
+        locked(&closing.partitions).append(&mut locked(&closing.epoch.evicted));
+        // Locked for moments: whoever makes room looks for the largest here, too.
+        let last = || locked(&closing.partitions).last().map(Arc::clone);
+        while let Some(partition) = last() {
             self.watched(partition.finish(&self.options))?;
-            partitions.pop();
+            locked(&closing.partitions).pop();
         }
         let mut days = locked(&closing.days);
         while let Some(day) = days.last() {

@@ -163,7 +163,7 @@ fn write(
                 RecordBatch::try_new(group.schema(), columns)
             });
             let group = [group.map_err(|error| Error::bug(format!("table `{}`: {error}", table.name)))?];
-            file.encode(&group, &as_they_are(&group))?;
+            file.encode(&group, as_they_are(&group), |_| {})?;
             file.drain()?;
         }
         file.finish()?;

@@ -10,6 +10,7 @@ mod encode;
 mod epoch;
 mod folder;
 mod gather;
+mod helped;
 mod inspect;
 mod keys;
 mod merge;
@@ -17,6 +18,7 @@ mod order;
 mod partition;
 mod read;
 mod record;
+mod row_group;
 mod staging;
 mod state;
 mod stored;
@@ -411,14 +413,9 @@ impl Writer {
         let of_days: usize = locked(&self.open).days.values().map(|day| day.bytes()).sum();
         self.wants_end.fetch_or(of_days > limit / 2, Relaxed);
         while self.account.memory.load(Relaxed) > limit {
-            let largest = {
-                let open = locked(&self.open);
-                let sizes = open.partitions.values().map(|partition| (partition.buffered(), partition));
-                sizes.max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, it)| Arc::clone(it))
-            };
-            // Nothing is buffered here: what is in memory is being encoded by other threads, or waits for the disk.
-            let Some(largest) = largest else { break };
-            // Rows that another thread encodes are gone when it is done, and the row group that gathers may be let grow.
+            // Nothing is left to be encoded: what is in memory waits for the disk.
+            let Some(largest) = self.largest() else { break };
+            // Where another thread encodes them, this one helps; they are gone then, and what gathers may be let grow.
             self.watched(largest.flush(&self.options, || self.account.memory.load(Relaxed) > limit))?;
         }
         let memory = self.account.memory.load(Relaxed).saturating_sub(of_days);
@@ -430,6 +427,16 @@ impl Writer {
             limit.saturating_mul(2),
             self.options.staging.display()
         )))
+    }
+
+    /// The partition with the most bytes of rows that are not encoded, of the epoch that takes rows and of those that end.
+    fn largest(&self) -> Option<Arc<Partition>> {
+        let mut partitions: Vec<_> = locked(&self.open).partitions.values().map(Arc::clone).collect();
+        for closing in &*locked(&self.closing) {
+            partitions.extend(locked(&closing.partitions).iter().map(Arc::clone));
+        }
+        let sizes = partitions.into_iter().map(|partition| (partition.bytes(), partition));
+        sizes.max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, partition)| partition)
     }
 
     /// Remembers a failure that cannot be repaired.

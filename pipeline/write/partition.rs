@@ -10,6 +10,7 @@ use arrow_array::RecordBatch;
 
 use super::encode::{Encoder, OpenFile};
 use super::folder::{self, Folder};
+use super::helped::Helped;
 use super::order::ordered;
 use super::{WriteOptions, staging};
 use crate::Result;
@@ -90,7 +91,9 @@ pub(super) struct Partition {
     account: Arc<Account>,
     /// Locked for moments. Whoever takes rows out holds `file`, so that rows are always in one of the two.
     buffer: Mutex<Buffer>,
-    file: Mutex<Option<OpenFile>>,
+    /// Bytes of the rows that are being encoded.
+    under_way: AtomicUsize,
+    file: Helped<Option<OpenFile>>,
 }
 
 impl std::fmt::Debug for Partition {
@@ -114,7 +117,8 @@ impl Partition {
             epoch: Arc::clone(epoch),
             account: Arc::clone(account),
             buffer: Mutex::default(),
-            file: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            file: Helped::default(),
         }
     }
 
@@ -140,10 +144,16 @@ impl Partition {
         locked(&self.buffer).bytes
     }
 
+    /// Bytes of rows that are not encoded.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffered() + self.under_way.load(Relaxed)
+    }
+
     /// Encodes what is buffered as a row group, if that is `needed` still once nobody else encodes rows of the file: they may
-    /// have been taken along. A file that has become large enough is staged. After an error every row is still here.
-    pub(super) fn flush(&self, options: &WriteOptions, needed: impl FnOnce() -> bool) -> Result<()> {
-        let mut file = locked(&self.file);
+    /// have been taken along, or there may be room again. A file that has become large enough is staged. After an error every
+    /// row is still here.
+    pub(super) fn flush(&self, options: &WriteOptions, needed: impl Fn() -> bool) -> Result<()> {
+        let Some(mut file) = self.file.lock_if(&needed) else { return Ok(()) };
         self.settle(&mut file)?;
         if needed() {
             self.encode(&mut file, options)?;
@@ -156,7 +166,7 @@ impl Partition {
 
     /// Encodes what is buffered and stages the file.
     pub(super) fn finish(&self, options: &WriteOptions) -> Result<()> {
-        let mut file = locked(&self.file);
+        let mut file = self.file.lock();
         self.settle(&mut file)?;
         self.encode(&mut file, options)?;
         self.stage(&mut file)
@@ -176,7 +186,10 @@ impl Partition {
         if taken.rows == 0 {
             return Ok(());
         }
-        match self.encode_rows(file, &taken.batches, options) {
+        self.under_way.store(taken.bytes, Relaxed);
+        let encoded = self.encode_rows(file, &taken.batches, options);
+        self.under_way.store(0, Relaxed);
+        match encoded {
             Ok(()) => {}
             Err(error) => {
                 let mut buffer = locked(&self.buffer);
@@ -190,6 +203,7 @@ impl Partition {
         match file {
             Some(open) => {
                 self.account.memory.fetch_add(open.held(), Relaxed);
+                self.file.news();
                 self.drain(open)
             }
             None => Ok(()),
@@ -209,7 +223,8 @@ impl Partition {
             )?);
         }
         let Some(open) = file else { return Ok(()) };
-        open.encode(batches, &ordered(&self.table, batches, options.sort)?)
+        let order = ordered(&self.table, batches, options.sort)?;
+        open.encode(batches, order, |group| self.file.offer(group))
     }
 
     /// Brings to the disk what the file holds in memory; `memory` counts that until it is there.
