@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Weir alone: its memory at full load, how long a start takes, and whether a row costs the same however many there are.
 
-    python3 benches/peers/alone.py memory [SECONDS]      64 senders as fast as they can, default settings
+    python3 benches/peers/alone.py memory [SECONDS]      64 senders as fast as they can, default settings; files are removed as
+                                                         they appear, so that an hour (3600) fits on a disk
+    python3 benches/peers/alone.py files [ROWS]          the files of so many rows at full load, left for benches/bytes.py
     python3 benches/peers/alone.py start                 until it listens, with all shipped plugins
     python3 benches/peers/alone.py growth [ROWS]         ROWS and ten times as many; services, plugins, workers
 
-`--weir PATH` measures that program instead of the one built of this repository. Rows come from `send.rs`, as in `run.py`.
+`--signal` says of what, instead of all three. `--weir PATH` measures that program instead of the one built of this repository. Rows come from `send.rs`, as in `run.py`.
 """
 
 import argparse
@@ -67,16 +69,25 @@ def budget_mib(port):
     return sum(float(line.split()[-1]) for line in lines if line.startswith("weir_memory_held_bytes")) / (1 << 20)
 
 
-def memory(program, send, seconds):
-    for name in run.SIGNALS:
-        process, port, _ = started(program, run.FOLDER / "run", "")
+def published(folder):
+    """The files of tables, without those on their way."""
+    return [path for path in folder.glob("data/*/day=*/**/*.parquet") if not path.parts[-3].startswith("_")]
+
+
+def memory(program, send, seconds, signals):
+    for name in signals:
+        folder = run.FOLDER / "run"
+        process, port, _ = started(program, folder, "")
         before = resident_mib(process.pid)
         words = [send, f"127.0.0.1:{port}", "grpc", name, "senders=64", f"seconds={seconds}"]
         sender = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True)
-        begun, held, seen = time.monotonic(), 0, []
+        begun, held, seen, files = time.monotonic(), 0, [], 0
         while sender.poll() is None:
             held = max(held, budget_mib(port))
             seen.append((time.monotonic() - begun, resident_mib(process.pid)))
+            for path in published(folder):
+                path.unlink()
+                files += 1
             time.sleep(0.25)
         said = sender.stdout.read().strip()
         peak = run.peak_mib(process.pid)
@@ -84,7 +95,18 @@ def memory(program, send, seconds):
         # Each tenth of the time by its highest: memory that grows would show here.
         tenths = [max((mib for at, mib in seen if int(at * 10 / seconds) == tenth), default=0) for tenth in range(10)]
         print(f"{name}: peak {peak:.0f} MiB, {before:.0f} before the first row; rows held at most {held:.0f} MiB")
-        print(f"  {said}\n  by tenths of the time: {' '.join(f'{mib:.0f}' for mib in tenths)}", flush=True)
+        print(f"  {said}\n  by tenths of the time: {' '.join(f'{mib:.0f}' for mib in tenths)}; {files} files", flush=True)
+
+
+def files(program, send, rows, signals):
+    for name in signals:
+        folder = run.FOLDER / "files" / name
+        process, port, _ = started(program, folder, "")
+        run.run([send, f"127.0.0.1:{port}", "grpc", name, "senders=8", f"rows={rows}"])
+        stopped(process)
+        sizes = sorted(path.stat().st_size / (1 << 20) for path in published(folder))
+        print(f"{name}: {rows} rows in files of {' '.join(f'{mib:.0f}' for mib in sizes)} MiB", flush=True)
+        print(f"  {run.FOLDER.parent}/venv/bin/python benches/bytes.py {folder}/data/{name}", flush=True)
 
 
 def start(program):
@@ -131,16 +153,20 @@ def growth(program, send, rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["memory", "start", "growth"])
+    parser.add_argument("what", choices=["memory", "files", "start", "growth"])
     parser.add_argument("much", nargs="?", type=int)
+    parser.add_argument("--signal", choices=run.SIGNALS)
     parser.add_argument("--weir")
     arguments = parser.parse_args()
     program = Path(arguments.weir) if arguments.weir else run.built(run.ROOT / "Cargo.toml", "weir", "--bin", "weir")
     if arguments.what == "start":
         return start(program)
+    signals = [arguments.signal] if arguments.signal else run.SIGNALS
     send = run.built(run.HERE / "Cargo.toml", "send", "--bin", "send")
     if arguments.what == "memory":
-        return memory(program, send, arguments.much or 120)
+        return memory(program, send, arguments.much or 120, signals)
+    if arguments.what == "files":
+        return files(program, send, arguments.much or 20_000_000, signals)
     return growth(program, send, arguments.much or 1_000_000)
 
 
