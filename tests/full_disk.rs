@@ -1,4 +1,4 @@
-//! A disk that is full or nearly so: whoever sends is told to come back, whoever runs it
+//! A disk that is full or nearly so, and a log that may have little of it: whoever sends is told to come back, whoever runs it
 //! is told why, nothing is lost, and it goes on by itself.
 
 mod service;
@@ -164,4 +164,31 @@ fn without_the_reserve_nothing_new_is_taken_until_there_is_room_for_it_again() {
     files.set_capacity(u64::MAX);
     insist(&pipeline, 0, 1000);
     check(pipeline, &files, 1);
+}
+
+#[test]
+fn an_epoch_ends_before_senders_wait_for_room_in_the_log() {
+    let files = Simulated::new(1);
+    let pipeline = start(&files, |config| {
+        config.log.segment_bytes = 128 << 10;
+        (config.log.disk_soft_bytes, config.log.disk_hard_bytes) = (MIB, 2 * MIB);
+    });
+    // As much as the log may have, a dozen times.
+    (0..240).for_each(|number| insist(&pipeline, number, 50_000));
+    assert!(metric(&pipeline, "weir_epochs_total") >= 6.0, "each frees the log of what it has");
+    check(pipeline, &files, 240);
+}
+
+#[test]
+fn a_log_that_may_have_two_segments_only_is_freed_of_the_full_one() {
+    let files = Simulated::new(1);
+    let pipeline = start(&files, |config| {
+        config.log.segment_bytes = 512 << 10;
+        (config.log.disk_soft_bytes, config.log.disk_hard_bytes) = (MIB, MIB);
+    });
+    (0..100).for_each(|number| insist(&pipeline, number, 50_000));
+    let epochs = metric(&pipeline, "weir_epochs_total");
+    // A segment has ten of the requests.
+    assert!((4.0..=12.0).contains(&epochs), "{epochs} epochs");
+    check(pipeline, &files, 100);
 }

@@ -27,7 +27,8 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "disk_soft",
             "\"8GiB\"",
-            "bytes of the log and of staged files together from which on clients are told to come back later",
+            "bytes of the log and of staged files together from which on clients are told to come back later; an epoch ends when \
+             the log alone has half of it",
         ),
         Key::new("disk_hard", "\"10GiB\"", "bytes that the log and the staged files never exceed by another request"),
         Key::new(

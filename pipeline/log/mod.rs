@@ -216,6 +216,15 @@ impl Log {
         disk.is_some_and(|disk| disk.has_space(&lock(&self.shared.state)).is_err())
     }
 
+    /// Bytes that an epoch that ends now would free: those of the segments, but the one that is written, that have records which
+    /// no epoch has. `recorded` is the position of the last one.
+    pub fn bytes_to_free(&self, recorded: Lsn) -> u64 {
+        let Some(disk) = &self.shared.disk else { return 0 };
+        let segments = disk.folder.segments();
+        let ends = segments.keys().skip(1);
+        segments.values().zip(ends).filter(|(_, end)| **end > recorded).map(|(bytes, _)| *bytes).sum()
+    }
+
     /// Sets how many bytes other files of the same store take on the disk, which count towards its limits.
     pub fn set_other_bytes(&self, bytes: u64) {
         if let Some(disk) = &self.shared.disk {

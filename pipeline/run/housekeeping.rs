@@ -135,6 +135,8 @@ impl Epochs {
         match shared.log_wants_end() {
             _ if self.has_failed => is_rested,
             Wants::Nothing => is_over,
+            // What is freed is not there to be freed again.
+            Wants::Room => true,
             // It may be that nothing is freed.
             Wants::Relief => is_over || is_rested,
         }
@@ -144,6 +146,8 @@ impl Epochs {
 /// What the log wants of the end of an epoch.
 enum Wants {
     Nothing,
+    /// It has half of what it may have on the disk: room long before senders have to wait for it.
+    Room,
     /// It refuses what comes.
     Relief,
 }
@@ -155,6 +159,9 @@ impl Shared {
             return Wants::Nothing;
         }
         let recorded = self.writer.recorded_position();
+        if self.log.bytes_to_free(recorded) >= self.config.log.disk_soft_bytes / 2 {
+            return Wants::Room;
+        }
         match self.log.shortage() {
             Some(_) if self.log.is_full() || self.log.next_lsn() > recorded => Wants::Relief,
             _ => Wants::Nothing,

@@ -133,3 +133,19 @@ fn while_the_reserve_is_given_up_nothing_new_is_taken() {
     log.admit(1).unwrap();
     assert!(!log.is_full() && log.shortage().is_none());
 }
+
+#[test]
+fn an_epoch_would_free_the_segments_that_have_records_which_no_epoch_has_but_the_last() {
+    let files = Simulated::new(1);
+    let (log, _) = open(&files, options(1), 0).unwrap();
+    let mut firsts = Vec::new();
+    while log.stats().segments < 4 {
+        let lsn = log.append(Signal::Logs, 0, &[0; 9000]).unwrap();
+        let before = log.stats().segments;
+        log.commit_pending().unwrap();
+        firsts.extend((log.stats().segments > before).then_some(lsn));
+    }
+    let freed = |recorded| log.bytes_to_free(recorded) / (32 << 10);
+    assert_eq!((freed(0), freed(1), freed(firsts[1] - 1), freed(firsts[1])), (3, 3, 3, 2));
+    assert_eq!((freed(firsts[3] - 1), freed(firsts[3]), freed(log.next_lsn())), (1, 0, 0));
+}
