@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// How much traffic, as a factor.
     #[arg(long, default_value_t = 1.0, value_parser = scale)]
     scale: f64,
+    /// How long a part of the day may be refused, by a disk that is full, before the demo gives up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    patience: u64,
 }
 
 fn scale(text: &str) -> std::result::Result<f64, String> {
@@ -64,8 +67,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             // A sender that is gone means stop, too.
             let _ = stopped.await;
         }));
+        for warning in pipeline.warnings() {
+            eprintln!("warning: {warning}");
+        }
         let day = Day::new(options.seed, DAY_START_NS, options.scale);
-        let sent = replay(day, &format!("http://{address}"), &pipeline).await;
+        let patience = Duration::from_secs(options.patience);
+        let endpoint = format!("http://{address}");
+        let sent = tokio::select! {
+            sent = replay(day, &endpoint, &pipeline, patience) => sent,
+            () = super::trouble::tell(|| pipeline.trouble()) => Ok(()),
+        };
         let _ = stop.send(());
         let _ = serving.await;
         let summary = tokio::task::spawn_blocking(move || pipeline.shutdown())
@@ -97,7 +108,7 @@ fn chain() -> Vec<Plugin> {
 
 /// Sends the day, chunk by chunk, each acknowledged before the next. The last one says that the day is over: before it,
 /// all others are to be through.
-async fn replay(day: Day, endpoint: &str, pipeline: &Pipeline) -> Result<()> {
+async fn replay(day: Day, endpoint: &str, pipeline: &Pipeline, patience: Duration) -> Result<()> {
     let channel = Channel::from_shared(endpoint.to_owned())
         .map_err(|error| Error::bug(format!("the demo's receiver has a bad address {endpoint}: {error}")))?
         .connect()
@@ -107,6 +118,8 @@ async fn replay(day: Day, endpoint: &str, pipeline: &Pipeline) -> Result<()> {
         traces: TraceServiceClient::new(channel.clone()),
         logs: LogsServiceClient::new(channel.clone()),
         metrics: MetricsServiceClient::new(channel),
+        pipeline,
+        patience,
     };
     let terminal = std::io::stderr().is_terminal();
     let mut shown = Instant::now();
@@ -129,34 +142,50 @@ async fn replay(day: Day, endpoint: &str, pipeline: &Pipeline) -> Result<()> {
 }
 
 /// The clients of the three signals.
-struct Sender {
+struct Sender<'a> {
     traces: TraceServiceClient<Channel>,
     logs: LogsServiceClient<Channel>,
     metrics: MetricsServiceClient<Channel>,
+    pipeline: &'a Pipeline,
+    patience: Duration,
 }
 
-impl Sender {
+impl Sender<'_> {
     async fn send(&mut self, chunk: &Chunk) -> Result<()> {
-        insist(async || self.traces.export(chunk.traces.clone()).await.map(drop)).await?;
-        insist(async || self.logs.export(chunk.logs.clone()).await.map(drop)).await?;
-        insist(async || self.metrics.export(chunk.metrics.clone()).await.map(drop)).await
+        let (pipeline, patience) = (self.pipeline, self.patience);
+        insist(async || self.traces.export(chunk.traces.clone()).await.map(drop), pipeline, patience).await?;
+        insist(async || self.logs.export(chunk.logs.clone()).await.map(drop), pipeline, patience).await?;
+        insist(async || self.metrics.export(chunk.metrics.clone()).await.map(drop), pipeline, patience).await
     }
 }
 
-/// Sends a request until it is taken, as OTLP asks of a client whose receiver is busy.
-async fn insist(mut send: impl AsyncFnMut() -> std::result::Result<(), Status>) -> Result<()> {
-    let give_up = Instant::now() + Duration::from_secs(60);
-    loop {
-        match send().await {
-            Ok(()) => return Ok(()),
-            Err(status)
-                if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) && Instant::now() < give_up =>
-            {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+/// Sends a request until it is taken, as OTLP asks of a client whose receiver is busy. Where it is refused for too long, or
+/// waits for its answer, the disk is full, and the error says so.
+async fn insist(
+    mut send: impl AsyncFnMut() -> std::result::Result<(), Status>,
+    pipeline: &Pipeline,
+    patience: Duration,
+) -> Result<()> {
+    let mut refusal = None;
+    let sent = tokio::time::timeout(patience, async {
+        loop {
+            match send().await {
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) => {
+                    refusal = Some(status);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                sent => return sent,
             }
-            Err(status) => {
-                return Err(Error::overload(format!("the receiver refused a part of the demo's day: {status}")));
-            }
+        }
+    });
+    let refused = "the receiver refused a part of the demo's day";
+    match sent.await {
+        Ok(sent) => sent.map_err(|status| Error::overload(format!("{refused}: {status}"))),
+        Err(_) => {
+            let why = pipeline.trouble().map(|error| error.message().to_owned());
+            let why = why.or(refusal.map(|status| status.message().to_owned()));
+            let why = why.unwrap_or_else(|| "it gave no answer; is the machine busy with other things?".to_owned());
+            Err(Error::overload(format!("{refused} for {} s: {why}", patience.as_secs())))
         }
     }
 }

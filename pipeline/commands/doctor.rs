@@ -95,6 +95,10 @@ fn log(out: &mut String, report: &Report, is_running: bool) {
         Some(waiting) => format!("{}, which the next start takes", of(waiting, "request")),
     };
     line(out, "waiting", &waiting);
+    if let Some(free) = report.free_bytes.filter(|_| report.is_nearly_full) {
+        let cure = "the disk is nearly full: make room, or set log.folder to a folder on another disk";
+        line(out, "free", &format!("{}; {cure}", bytes(free)));
+    }
     if segments.iter().any(|segment| matches!(segment.state, SegmentState::Torn { .. })) && !is_running {
         line(out, "end", "a last write that was not finished and not acknowledged; the next start passes over it");
     }
@@ -206,6 +210,7 @@ fn as_json(report: &Report) -> Value {
         "running": report.running,
         "log": {
             "folder": report.places.log,
+            "free_bytes": report.free_bytes,
             "segments": report.segments.iter().map(segment).collect::<Vec<_>>(),
             "position": report.position,
             "waiting": report.waiting,

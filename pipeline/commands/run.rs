@@ -53,7 +53,10 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
                 () = failed.wait() => eprintln!("\nstopping: {}", failed.message()),
             }
         };
-        receivers.serve(intake, stop).await;
+        tokio::select! {
+            () = receivers.serve(intake, stop) => {}
+            () = super::trouble::tell(|| pipeline.trouble()) => {}
+        }
         if let Some(error) = failed.lost() {
             // Nothing is known any more about what the disk has. Whatever this process wrote now could be wrong: the next one
             // recovers what was acknowledged from what is really there.

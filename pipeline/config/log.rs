@@ -23,14 +23,19 @@ pub(super) static SECTION: Section = Section {
             "\"./data/_log\"",
             "where the log is; not set: `_log` within `write.to`, `./data/_log` for S3",
         ),
-        Key::new("segment", "\"64MiB\"", "the size of a file of the log"),
+        Key::new("segment", "\"64MiB\"", "the size of a file of the log; smaller on a disk that is nearly full"),
         Key::new(
             "disk_soft",
             "\"8GiB\"",
-            "bytes of the log and of staged files together from which on clients are told to come back later",
+            "bytes of the log and of staged files together from which on clients are told to come back later; an epoch ends when \
+             the log alone has half of it",
         ),
         Key::new("disk_hard", "\"10GiB\"", "bytes that the log and the staged files never exceed by another request"),
-        Key::new("reserve", "\"64MiB\"", "disk space kept free for ending an epoch on a full disk"),
+        Key::new(
+            "reserve",
+            "\"64MiB\"",
+            "disk space kept free for ending an epoch on a full disk; half of what is free where that is less",
+        ),
         Key::new(
             "quarantine",
             "false",

@@ -20,7 +20,7 @@ pub(super) static SECTION: Section = Section {
     keys: &[
         Key::new("to", "\"./data\"", "the folder of the tables, or \"s3://bucket/prefix\""),
         Key::new("writer", "\"weir\"", "its part in the names of files; writers of the same tables need different ones"),
-        Key::new("epoch", "\"60s\"", "how often files appear"),
+        Key::new("epoch", "\"60s\"", "how often files appear; sooner where the log needs room (`log.disk_soft`)"),
         Key::new("first_epoch", "\"2s\"", "how soon the first files appear; at most `epoch`"),
         Key::new("file_max", "\"128MiB\"", "the size at which a file is closed early"),
         Key::new("row_group_rows", "65536", "rows in a row group of a file"),

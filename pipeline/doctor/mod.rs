@@ -70,6 +70,10 @@ pub struct Report {
     pub places: Places,
     /// The process that uses the folders now, if one does.
     pub running: Option<String>,
+    /// Bytes that are free on the disk of the log; none where that is not known, or there is no log.
+    pub free_bytes: Option<u64>,
+    /// Whether that is less than the log should have.
+    pub is_nearly_full: bool,
     /// The segments of the log, the oldest first.
     pub segments: Vec<SegmentReport>,
     /// The first record of the log that no epoch has.
@@ -164,9 +168,12 @@ fn look(config: &Config, deep: bool) -> Result<Report> {
         None => Vec::new(),
     };
     let (states, unreadable) = states(config, &store);
+    let free_bytes = places.log.as_deref().and_then(|folder| files.free(folder).ok().flatten());
     let mut report = Report {
         places,
         running,
+        free_bytes,
+        is_nearly_full: free_bytes.is_some_and(|free| free < config.log.segment_bytes.saturating_mul(2)),
         waiting: (store.records.is_empty() || store.last().is_some()).then(|| waiting(&segments, position)),
         segments,
         position,

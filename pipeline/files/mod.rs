@@ -58,6 +58,12 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// What is at a path; none where nothing is.
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
+    /// How many bytes are free on the disk of a folder; none where that is not known.
+    fn free(&self, folder: &Path) -> io::Result<Option<u64>> {
+        let _ = folder;
+        Ok(None)
+    }
+
     /// Whether a file can be renamed from one folder into the other.
     fn are_together(&self, one: &Path, other: &Path) -> io::Result<bool> {
         let _ = (one, other);
@@ -136,9 +142,22 @@ impl fmt::Debug for Lock {
     }
 }
 
-/// An error of a file system as Weir's: what could not be done, with which path, and why.
+/// An error of a file system as Weir's: what could not be done, with which path, why, and what helps where that is known.
 pub fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
-    Error::storage(format!("{what} {}: {error}", path.display()))
+    let cure = if is_full(error) { MAKE_ROOM } else { "" };
+    Error::storage(format!("{what} {}: {error}{cure}", path.display()))
+}
+
+const MAKE_ROOM: &str = "; make room on its disk";
+
+/// Whether an error is [of a full disk](failed).
+pub fn was_full(error: &Error) -> bool {
+    error.message().ends_with(MAKE_ROOM)
+}
+
+/// Whether an error says that there is no room: on the disk, or within what this user may have of it.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// A sync that failed: the kernel may have dropped what it had, so that no retry can tell what is on the disk.

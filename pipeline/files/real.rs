@@ -89,6 +89,13 @@ impl Files for Real {
         }
     }
 
+    #[cfg(unix)]
+    fn free(&self, folder: &Path) -> io::Result<Option<u64>> {
+        let found = rustix::fs::statvfs(folder)?;
+        // Some file systems, of networks above all, do not say.
+        Ok((found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize)))
+    }
+
     fn are_together(&self, one: &Path, other: &Path) -> io::Result<bool> {
         Ok(fs::metadata(one)?.dev() == fs::metadata(other)?.dev())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,14 @@ use super::format::{BLOCK, Content, Head, SegmentHead, segment_name};
 use super::records::{Records, finish};
 use super::{Lsn, Options};
 use crate::Error;
-use crate::files::{File, Files, failed, remove_if_there};
+use crate::files::{File, Files, failed, is_full, remove_if_there};
+
+/// Segments of so many bytes are tried whatever the disk says is free: not every file system knows, and root may have more.
+pub(super) const TRIED_BYTES: u64 = 1 << 20;
+
+/// What to do about a full disk, and what happens until then.
+pub(super) const CURE: &str = "make room there, or set log.folder to a folder on another disk; until then senders are told to \
+                               come back, and nothing that was acknowledged is lost";
 
 /// Where a new segment is written before it gets its name, so that a segment with a name always has a whole header.
 const UNNAMED: &str = "segment.new";
@@ -39,6 +46,25 @@ impl Folder {
 
     pub(super) fn path(&self, first: Lsn) -> PathBuf {
         self.options.folder.join(segment_name(first))
+    }
+
+    /// Bytes that are free on the disk; none where that is not known.
+    pub(super) fn free(&self) -> Option<u64> {
+        self.files.free(&self.options.folder).ok().flatten()
+    }
+
+    /// The same, in words.
+    pub(super) fn free_text(&self) -> String {
+        self.free().map_or_else(String::new, |free| format!(", where {free} bytes are free"))
+    }
+
+    /// Why records wait, with what helps.
+    fn full(&self, what: &str, path: &Path, error: &io::Error) -> Failure {
+        let what = format!("{what} {}{}: {error}", path.display(), self.free_text());
+        Failure::Full(match is_full(error) {
+            true => format!("the log waits for space on the disk: {what}; {CURE}"),
+            false => format!("the log waits: {what}"),
+        })
     }
 }
 
@@ -77,9 +103,9 @@ impl Writer {
                 Some(segment) if segment.has_room(head.bytes()) => segment,
                 full => {
                     let is_scarce = folder.is_scarce.load(Relaxed);
-                    let bytes = if is_scarce { 0 } else { folder.options.segment_bytes };
-                    let needed = if is_scarce { self.batch.bytes_left() } else { head.bytes() };
-                    full.insert(Segment::begin(folder, head.lsn, bytes, needed)?)
+                    let waiting = Segment::bytes_for(self.batch.bytes_left());
+                    let wanted = if is_scarce { waiting } else { folder.options.segment_bytes };
+                    full.insert(Segment::begin(folder, head.lsn, wanted, head.bytes())?)
                 }
             };
             let (records, bytes, durable) = segment.take(&self.batch);
@@ -108,7 +134,7 @@ pub(super) fn write_whole(folder: &Folder, first: Lsn, next: Lsn, batch: &mut Re
     let mut segment = Segment::unnamed(folder, first, 0, needed)?;
     let records = batch.heads_left().count();
     let written = segment.write(batch, records);
-    written.map_err(|error| Failure::Full(failed("cannot write", &segment.path, &error).message().to_owned()))?;
+    written.map_err(|error| folder.full("cannot write", &segment.path, &error))?;
     segment.seal(next)?;
     segment.name(folder)
 }
@@ -125,34 +151,50 @@ struct Segment {
 
 impl Segment {
     /// Begins a segment: durable, with its name, when this returns.
-    fn begin(folder: &Folder, first: Lsn, bytes: u64, needed: u64) -> Result<Self, Failure> {
-        let mut segment = Self::unnamed(folder, first, bytes, needed)?;
+    fn begin(folder: &Folder, first: Lsn, wanted: u64, needed: u64) -> Result<Self, Failure> {
+        let mut segment = Self::unnamed(folder, first, wanted, needed)?;
         segment.sync()?;
         segment.name(folder)?;
         Ok(segment)
     }
 
-    /// A segment with space for so many bytes of records, without its name.
-    fn unnamed(folder: &Folder, first: Lsn, bytes: u64, needed: u64) -> Result<Self, Failure> {
-        // The header, the records, the seal.
-        let bytes = bytes.max(BLOCK + needed.next_multiple_of(BLOCK) + BLOCK);
-        let head = SegmentHead { salt: salt(folder.options.salt, first), first, bytes };
+    /// The length of a segment with so many bytes of records: the header, the records, the seal.
+    fn bytes_for(records: u64) -> u64 {
+        BLOCK + records.next_multiple_of(BLOCK) + BLOCK
+    }
+
+    /// A segment without its name, as long as wanted and longer if the records need it. On a disk that is nearly full it is
+    /// shorter, for one that is short is better than none, and never so long that it leaves less than it takes: the end of the
+    /// epoch, which makes room, needs some.
+    fn unnamed(folder: &Folder, first: Lsn, wanted: u64, needed: u64) -> Result<Self, Failure> {
+        let least = Self::bytes_for(needed);
+        let shorter = |bytes: u64| (bytes / 2 / BLOCK * BLOCK).max(least);
+        let mut bytes = wanted.max(least);
+        let free = folder.free().unwrap_or(u64::MAX);
+        while bytes > free / 2 && bytes > least.max(TRIED_BYTES) {
+            bytes = shorter(bytes);
+        }
         let unnamed = folder.options.folder.join(UNNAMED);
-        let made = || -> io::Result<Box<dyn File>> {
+        let made = |head: SegmentHead| -> io::Result<Box<dyn File>> {
             remove_if_there(&*folder.files, &unnamed)?;
             let mut file = folder.files.create_private(&unnamed)?;
-            file.allocate(bytes)?;
+            file.allocate(head.bytes)?;
             file.write_all(&head.encode())?;
             Ok(file)
         };
-        match made() {
-            Ok(file) => Ok(Self { file, path: folder.path(first), head, offset: BLOCK }),
-            Err(error) => {
-                // What it took of the disk is given back; if that fails, the next attempt does it.
-                let _ = folder.files.remove(&unnamed);
+        loop {
+            let head = SegmentHead { salt: salt(folder.options.salt, first), first, bytes };
+            let error = match made(head) {
+                Ok(file) => return Ok(Self { file, path: folder.path(first), head, offset: BLOCK }),
+                Err(error) => error,
+            };
+            // What it took of the disk is given back; if that fails, the next attempt does it.
+            let _ = folder.files.remove(&unnamed);
+            if bytes == least || !is_full(&error) {
                 let what = format!("cannot begin a segment of {bytes} bytes in");
-                Err(Failure::Full(failed(&what, &folder.options.folder, &error).message().to_owned()))
+                return Err(folder.full(&what, &folder.options.folder, &error));
             }
+            bytes = shorter(bytes);
         }
     }
 
@@ -161,7 +203,7 @@ impl Segment {
         let unnamed = folder.options.folder.join(UNNAMED);
         if let Err(error) = folder.files.rename(&unnamed, &self.path) {
             let _ = folder.files.remove(&unnamed);
-            return Err(Failure::Full(failed("cannot name the segment", &self.path, &error).message().to_owned()));
+            return Err(folder.full("cannot name the segment", &self.path, &error));
         }
         let synced = folder.files.sync_folder(&folder.options.folder);
         synced.map_err(|error| self.lost("cannot bring to the disk the name of", &error))?;

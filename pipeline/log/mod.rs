@@ -75,9 +75,10 @@ impl Log {
         })?;
         let background = options.background;
         let found = recover::find(&files, options, from)?;
-        let reserve = Mutex::new(reserve::take(&found.folder)?);
+        let reserve = Mutex::new(false);
         let disk = Disk { folder: found.folder, other_bytes: AtomicU64::new(0), reserve, _lock: lock };
         let log = Self::new(Some(disk), found.next);
+        log.take_reserve()?;
         if background {
             log.start()?;
         }
@@ -167,9 +168,7 @@ impl Log {
         if let Some(error) = &state.progress.ended {
             return Err(error.clone());
         }
-        if let Some(full) = &state.full {
-            return Err(Error::overload(format!("the log waits for space on the disk: {full}")));
-        }
+        disk.has_space(&state)?;
         if state.pending_bytes >= options.pending_bytes_max {
             return Err(Error::overload(format!(
                 "{} bytes wait to be brought to the disk, and {} is the limit: the disk is slow, send again later",
@@ -177,13 +176,7 @@ impl Log {
             )));
         }
         drop(state);
-        let used = disk.used_bytes();
-        if used >= options.disk_soft_bytes {
-            return Err(Error::overload(format!(
-                "the log and the staged files have {used} bytes on the disk, and log.disk_soft is {}: send again later",
-                options.disk_soft_bytes
-            )));
-        }
+        let used = disk.below_soft()?;
         if used.saturating_add(bytes) > options.disk_hard_bytes {
             return Err(Error::overload(format!(
                 "{bytes} bytes more would bring the log and the staged files from {used} bytes over log.disk_hard, \
@@ -192,6 +185,44 @@ impl Log {
             )));
         }
         Ok(())
+    }
+
+    /// Why every request is refused at the moment for want of space, if that is so: the disk is full, or the log and others have
+    /// as much of it as they may.
+    pub fn shortage(&self) -> Option<Error> {
+        let disk = self.shared.disk.as_ref()?;
+        let has_space = disk.has_space(&lock(&self.shared.state));
+        has_space.and_then(|()| disk.below_soft()).err()
+    }
+
+    /// What an operator should know of a disk that has less room than the log should have, if that is so.
+    pub fn nearly_full(&self) -> Option<String> {
+        let folder = &self.shared.disk.as_ref()?.folder;
+        let (free, options, reserve) = (folder.free()?, &folder.options, reserve::bytes(folder));
+        (reserve < options.reserve_bytes || free < options.segment_bytes.saturating_mul(2)).then(|| {
+            format!(
+                "the disk of {} is nearly full: {free} bytes are free, beside {reserve} of {} that log.reserve keeps for the end \
+                 of an epoch. Epochs end early to make room, and senders may be told to come back; make room there, or set \
+                 log.folder to a folder on another disk",
+                options.folder.display(),
+                options.reserve_bytes
+            )
+        })
+    }
+
+    /// Whether the disk is full: new data is refused until an epoch has ended, or somebody else has made room.
+    pub fn is_full(&self) -> bool {
+        let disk = self.shared.disk.as_ref();
+        disk.is_some_and(|disk| disk.has_space(&lock(&self.shared.state)).is_err())
+    }
+
+    /// Bytes that an epoch that ends now would free: those of the segments, but the one that is written, that have records which
+    /// no epoch has. `recorded` is the position of the last one.
+    pub fn bytes_to_free(&self, recorded: Lsn) -> u64 {
+        let Some(disk) = &self.shared.disk else { return 0 };
+        let segments = disk.folder.segments();
+        let ends = segments.keys().skip(1);
+        segments.values().zip(ends).filter(|(_, end)| **end > recorded).map(|(bytes, _)| *bytes).sum()
     }
 
     /// Sets how many bytes other files of the same store take on the disk, which count towards its limits.
@@ -294,24 +325,25 @@ impl Log {
     /// Counts and sizes.
     pub fn stats(&self) -> Stats {
         let state = lock(&self.shared.state);
-        let mut stats =
-            Stats { pending_bytes: state.pending_bytes, is_full: state.full.is_some(), ..state.stats.clone() };
-        drop(state);
+        let mut stats = Stats { pending_bytes: state.pending_bytes, ..state.stats.clone() };
         if let Some(disk) = &self.shared.disk {
+            stats.is_full = disk.has_space(&state).is_err();
+            drop(state);
             let segments = disk.folder.segments();
             stats.segments = segments.len() as u64;
             stats.segment_bytes = segments.values().sum();
             drop(segments);
             stats.has_reserve = *lock(&disk.reserve);
+            stats.free_bytes = disk.folder.free();
         }
         stats
     }
 
-    /// Takes the reserve again, if there is space; whether it is there.
+    /// Takes the reserve again, or more of it, if there is space; whether it is there. Until then nothing new is taken.
     pub fn take_reserve(&self) -> Result<bool> {
         self.shared.disk.as_ref().map_or(Ok(false), |disk| {
             let mut reserve = lock(&disk.reserve);
-            *reserve = *reserve || reserve::take(&disk.folder)?;
+            *reserve = reserve::take(&disk.folder)?;
             disk.folder.is_scarce.store(!*reserve && disk.folder.options.reserve_bytes > 0, Ordering::Relaxed);
             Ok(*reserve)
         })

@@ -3,41 +3,51 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::commit::Folder;
-use crate::files::{failed, remove_if_there};
+use super::commit::{Folder, TRIED_BYTES};
+use super::format::BLOCK;
+use crate::files::{failed, is_full, remove_if_there};
 use crate::{Error, Result};
+
+/// With less than this no epoch could end.
+const BYTES_MIN: u64 = 64 << 10;
 
 fn path(folder: &Folder) -> PathBuf {
     folder.options.folder.join("reserve")
 }
 
-/// Whether the reserve is there as a whole.
-pub(super) fn is_taken(folder: &Folder) -> bool {
-    let found = folder.files.stat(&path(folder)).ok().flatten();
-    folder.options.reserve_bytes > 0 && found.is_some_and(|stat| stat.bytes == folder.options.reserve_bytes)
+/// How long the reserve is; 0 if there is none.
+pub(super) fn bytes(folder: &Folder) -> u64 {
+    folder.files.stat(&path(folder)).ok().flatten().map_or(0, |stat| stat.bytes)
 }
 
-/// Takes the reserve, if there is space; whether it is there.
+/// Takes the reserve, if there is space; whether it is there. On a disk that is nearly full it is half of what is free: the log
+/// has the other half.
 pub(super) fn take(folder: &Folder) -> Result<bool> {
-    let path = path(folder);
-    if is_taken(folder) {
+    let (path, have, whole) = (path(folder), bytes(folder), folder.options.reserve_bytes);
+    if have == whole {
+        return Ok(whole > 0);
+    }
+    let half = folder.free().map_or(whole, |free| free.saturating_add(have) / 2);
+    let wanted = (half / BLOCK * BLOCK).max(TRIED_BYTES).min(whole);
+    // One that is nearly as long as it could be is not made anew each time, nor is it given up for a shorter one.
+    if wanted < whole && have >= wanted / 2 {
         return Ok(true);
     }
-    let clear = || remove_if_there(&*folder.files, &path);
-    clear().map_err(|error| failed("cannot remove", &path, &error))?;
-    if folder.options.reserve_bytes == 0 {
-        return Ok(false);
-    }
-    let made = || -> io::Result<()> {
-        let mut file = folder.files.create(&path)?;
-        file.allocate(folder.options.reserve_bytes)?;
-        file.sync()
-    };
-    match made() {
-        Ok(()) => Ok(true),
+    let clear = || remove_if_there(&*folder.files, &path).map_err(|error| failed("cannot remove", &path, &error));
+    let mut bytes = wanted;
+    clear()?;
+    while bytes > 0 && bytes >= BYTES_MIN.min(whole) {
+        let made = || -> io::Result<()> {
+            let mut file = folder.files.create(&path)?;
+            file.allocate(bytes)?;
+            file.sync()
+        };
+        let Err(error) = made() else { return Ok(true) };
         // Part of it would be of no use, and take what is needed elsewhere.
-        Err(_) => clear().map(|()| false).map_err(|error| failed("cannot remove", &path, &error)),
+        clear()?;
+        bytes = if is_full(&error) { bytes / 2 / BLOCK * BLOCK } else { 0 };
     }
+    Ok(false)
 }
 
 /// Gives the reserve up; whether there was one.

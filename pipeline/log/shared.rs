@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::commit::{Failure, Folder, Synced, Writer};
+use super::commit::{CURE, Failure, Folder, Synced, Writer};
 use super::records::Records;
 use super::{Committed, Lsn, Stats, lock};
 use crate::files::Lock;
@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) pending_bytes: u64,
     pub(super) next: Lsn,
     pub(super) progress: Progress,
-    /// Why no segment can be begun at the moment.
+    /// Why no segment can be begun at the moment, and what helps.
     pub(super) full: Option<String>,
     pub(super) closing: bool,
     pub(super) closed: bool,
@@ -202,6 +202,31 @@ impl Progress {
 }
 
 impl Disk {
+    /// Refuses new data on a disk that is full: no segment can be begun, or what is left is needed for the end of the epoch.
+    pub(super) fn has_space(&self, state: &State) -> Result<()> {
+        if let Some(full) = &state.full {
+            return Err(Error::overload(full.clone()));
+        }
+        if self.folder.is_scarce.load(Ordering::Relaxed) {
+            let (folder, free) = (self.folder.options.folder.display(), self.folder.free_text());
+            return Err(Error::overload(format!(
+                "the log takes nothing new into {folder}{free}: what is left on the disk is needed for the end of the epoch; {CURE}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses new data where the log and others have as much as they may; how much they have.
+    pub(super) fn below_soft(&self) -> Result<u64> {
+        let (used, soft) = (self.used_bytes(), self.folder.options.disk_soft_bytes);
+        if used < soft {
+            return Ok(used);
+        }
+        Err(Error::overload(format!(
+            "the log and the staged files have {used} bytes on the disk, and log.disk_soft is {soft}: send again later"
+        )))
+    }
+
     pub(super) fn used_bytes(&self) -> u64 {
         let log: u64 = self.folder.segments().values().sum();
         log.saturating_add(self.other_bytes.load(Ordering::Relaxed))

@@ -23,10 +23,12 @@ pub struct Stats {
     pub segments: u64,
     /// Their length, reserved space included, in bytes.
     pub segment_bytes: u64,
-    /// No segment can be begun at the moment.
+    /// The disk is full: new data is refused for the moment.
     pub is_full: bool,
     /// The reserved file is there.
     pub has_reserve: bool,
+    /// Bytes that are free on the disk of the log; none where that is not known, or the log is in memory.
+    pub free_bytes: Option<u64>,
 }
 
 impl Stats {

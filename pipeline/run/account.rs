@@ -151,6 +151,11 @@ fn delivery(shared: &Shared) -> Vec<Family> {
     for (invariant, holds) in invariants(shared) {
         held.push(&[("invariant", invariant)], f64::from(u8::from(holds)));
     }
+    let mut free = Family::gauge(
+        "weir_log_disk_free_bytes",
+        "Bytes that are free on the disk of the log; none where the log is in memory, or the file system does not say.",
+    );
+    log.free_bytes.iter().for_each(|bytes| free.push(&[], *bytes as f64));
     let ended = shared.ended.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
     vec![
         lag,
@@ -165,6 +170,7 @@ fn delivery(shared: &Shared) -> Vec<Family> {
         Family::gauge("weir_log_disk_bytes", "Bytes of the log on the disk.").with(&[], log.segment_bytes as f64),
         Family::gauge("weir_log_disk_full", "Whether the log waits for space on the disk.")
             .with(&[], f64::from(u8::from(log.is_full))),
+        free,
         Family::gauge("weir_epoch", "The number of the last epoch that was committed.")
             .with(&[], shared.writer.recorded_epoch() as f64),
         Family::counter("weir_epochs_total", "Epochs committed by this process.")

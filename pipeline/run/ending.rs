@@ -42,11 +42,19 @@ impl Shared {
         self.watch_writer();
         published?;
         self.log.set_other_bytes(self.writer.pending().staged_bytes);
-        self.log.trim(self.writer.published_position())
+        self.log.trim(self.writer.published_position())?;
+        // There is more room than after the commit.
+        self.log.take_reserve().map(drop)
     }
 
     fn commit(&self) -> Result<()> {
         let _one = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let committed = self.commit_all();
+        // Whatever has become of it: what was given up for it is taken again where there is room.
+        committed.and(self.log.take_reserve().map(drop))
+    }
+
+    fn commit_all(&self) -> Result<()> {
         self.commit_rotated()?;
         if !self.has_news() {
             return Ok(());
@@ -99,6 +107,7 @@ impl Shared {
                 self.rotate(cut)?;
                 self.commit_rotated()?;
             }
+            self.log.take_reserve()?;
             self.publish()
         };
         self.noted(end())
@@ -161,7 +170,7 @@ impl Shared {
         committed?;
         self.epochs.fetch_add(1, Relaxed);
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.log.take_reserve().map(drop)
+        Ok(())
     }
 
     /// What the writer cannot tell of the disk any more is the pipeline's failure, too.
@@ -183,9 +192,8 @@ impl Shared {
         let until = Instant::now() + FULL;
         while !self.log.is_durable(last)? {
             if Instant::now() >= until {
-                return Err(Error::storage(
-                    "the log waits for space on the disk, and the end of the epoch for the log",
-                ));
+                let why = self.log.shortage().unwrap_or_else(|| Error::storage("the log is slow"));
+                return Err(Error::storage(format!("the end of the epoch waits for the log: {why}")));
             }
             std::thread::sleep(FULL / 100);
         }
@@ -198,8 +206,27 @@ impl Shared {
 
     fn noted(&self, ended: Result<()>) -> Result<()> {
         self.watch_writer();
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().err().cloned();
+        self.set_trouble(ended.as_ref().err().cloned());
         ended
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<Error>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why requests are told to come back, or their rows wait to be written, if the disk or the store is why.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        let shortage = self.log.shortage();
+        if self.log.is_full() {
+            return shortage;
+        }
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = trouble.map(|error| error.within("the tables cannot be written"));
+        // A log that has as much as it may is what comes of it.
+        trouble.or(shortage).or_else(|| {
+            let since = self.overdue()?.as_secs();
+            Some(Error::storage(format!("no epoch has ended for {since} s, since its rows could not be written")))
+        })
     }
 
     /// There is nothing that an epoch could have.

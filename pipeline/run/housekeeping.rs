@@ -1,6 +1,6 @@
 //! What happens by the clock: rows that waited long enough become a batch, and epochs end.
 
-use super::Shared;
+use super::{NOT_REPLAYING, Shared};
 use crate::{Error, Kind, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,8 +25,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
 
 fn tick(shared: &Arc<Shared>) {
     let pause = (shared.config.batch.delay_max / 4).clamp(Duration::from_millis(5), Duration::from_millis(250));
-    let mut epochs = Epochs { first: true, since: None };
-    let write = &shared.config.write;
+    let mut epochs = Epochs::default();
     let (mut commit, mut publish) = (Task::new("weir-epoch"), Task::new("weir-publish"));
     let mut publish_at = Instant::now();
     while !shared.stopping.load(Relaxed) {
@@ -39,7 +38,7 @@ fn tick(shared: &Arc<Shared>) {
         shared.log.set_other_bytes(shared.writer.pending().staged_bytes);
         // The rows are kept, so the epoch ends as soon as the trouble does.
         if commit.failed(shared) {
-            epochs.again_in(RETRY, write.epoch);
+            epochs.failed();
         }
         if publish.failed(shared) {
             publish_at = Instant::now() + RETRY;
@@ -48,8 +47,8 @@ fn tick(shared: &Arc<Shared>) {
         if !news {
             shared.nothing_waits();
         }
-        let due = epochs.due(news, write.first_epoch, write.epoch);
-        if commit.is_idle() && (due || shared.writer.wants_end()) {
+        if commit.is_idle() && (epochs.due(shared, news) || shared.writer.wants_end()) {
+            epochs.begin();
             commit.start(shared, Shared::commit_epoch);
         }
         // A store that is slow or away must not keep epochs from being committed.
@@ -88,7 +87,7 @@ impl Task {
         match thread.join() {
             Ok(Ok(())) => return false,
             Ok(Err(error)) if passes(&error) => {
-                *shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                shared.set_trouble(Some(error));
                 return true;
             }
             Ok(Err(error)) => shared.failure.set(error),
@@ -106,28 +105,66 @@ impl Task {
     }
 }
 
-/// When to close the epoch: the first one soon after the first row, so that a newcomer sees a file at once.
+/// When to end the epoch: the first one soon after the first row, so that a newcomer sees a file at once, and any as soon as
+/// the log needs it.
+#[derive(Default)]
 struct Epochs {
-    first: bool,
+    /// When the last epoch ended, or the first row was seen.
     since: Option<Instant>,
+    /// When the end of an epoch was begun last.
+    began: Option<Instant>,
+    has_failed: bool,
 }
 
 impl Epochs {
-    /// Makes the next epoch due after `pause` instead of after `epoch`.
-    fn again_in(&mut self, pause: Duration, epoch: Duration) {
-        self.since = Instant::now().checked_sub(epoch.saturating_sub(pause)).or(self.since);
+    /// The end that was begun last has failed; it is tried again soon.
+    fn failed(&mut self) {
+        self.has_failed = true;
     }
 
-    fn due(&mut self, rows: bool, first_epoch: Duration, epoch: Duration) -> bool {
-        if !rows {
-            return false;
+    fn begin(&mut self) {
+        let now = Some(Instant::now());
+        *self = Self { since: now, began: now, has_failed: false };
+    }
+
+    fn due(&mut self, shared: &Shared, news: bool) -> bool {
+        let write = &shared.config.write;
+        let epoch = if self.began.is_some() { write.epoch } else { write.first_epoch };
+        let is_over = news && self.since.get_or_insert_with(Instant::now).elapsed() >= epoch;
+        let is_rested = self.began.is_none_or(|began| began.elapsed() >= RETRY.min(write.epoch));
+        match shared.log_wants_end() {
+            _ if self.has_failed => is_rested,
+            Wants::Nothing => is_over,
+            // What is freed is not there to be freed again.
+            Wants::Room => true,
+            // It may be that nothing is freed.
+            Wants::Relief => is_over || is_rested,
         }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let due = since.elapsed() >= if self.first { first_epoch } else { epoch };
-        if due {
-            self.first = false;
-            self.since = Some(Instant::now());
+    }
+}
+
+/// What the log wants of the end of an epoch.
+enum Wants {
+    Nothing,
+    /// It has half of what it may have on the disk: room long before senders have to wait for it.
+    Room,
+    /// It refuses what comes.
+    Relief,
+}
+
+impl Shared {
+    fn log_wants_end(&self) -> Wants {
+        // What is read at the start is there already, and nothing is added.
+        if self.replaying.load(Relaxed) != NOT_REPLAYING {
+            return Wants::Nothing;
         }
-        due
+        let recorded = self.writer.recorded_position();
+        if self.log.bytes_to_free(recorded) >= self.config.log.disk_soft_bytes / 2 {
+            return Wants::Room;
+        }
+        match self.log.shortage() {
+            Some(_) if self.log.is_full() || self.log.next_lsn() > recorded => Wants::Relief,
+            _ => Wants::Nothing,
+        }
     }
 }

@@ -236,13 +236,5 @@ fn unready(shared: &Shared) -> Option<String> {
     if held >= most / 10 * 9 {
         return Some(format!("the memory for rows is nearly full: {held} of {most} bytes (receive.memory_max)"));
     }
-    if let Some(since) = shared.overdue() {
-        return Some(format!(
-            "no epoch has ended for {} s, since {}",
-            since.as_secs(),
-            "its rows could not be written"
-        ));
-    }
-    let trouble = shared.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    trouble.as_ref().map(|error| format!("the tables cannot be written: {error}"))
+    shared.trouble().map(|error| error.to_string())
 }

@@ -88,7 +88,7 @@ struct Shared {
     /// New requests are refused.
     stopping: AtomicBool,
     failure: Failure,
-    /// Why the last epoch could not be published, if it could not.
+    /// Why rows could not be written, or the last epoch not be ended or published, if that is so.
     trouble: Mutex<Option<Error>>,
     receivers: Mutex<Option<Arc<receive::Counters>>>,
     /// How long a shutdown waits for an object store.
@@ -321,10 +321,17 @@ impl Pipeline {
                     .into(),
             );
         }
+        warnings.extend(self.shared.log.nearly_full());
         if config.watch.metrics && config.watch.listen.is_none() && config.receive.http.is_none() {
             warnings.push("the metrics are served nowhere: receive.http is off; set watch.listen to an address".into());
         }
         warnings
+    }
+
+    /// Why requests are told to come back, or rows wait to be written, while the disk or the store is in trouble. Nothing that
+    /// was acknowledged is lost, and the pipeline goes on by itself when the trouble is over.
+    pub fn trouble(&self) -> Option<Error> {
+        self.shared.trouble()
     }
 
     /// Whether `/metrics`, `/healthz` and `/readyz` are on the HTTP receiver.

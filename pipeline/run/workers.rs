@@ -4,7 +4,8 @@ use super::queue::Job;
 use super::{Shared, housekeeping};
 use crate::batch::Batch;
 use crate::chain::Emitted;
-use crate::{Error, Result, watch};
+use crate::files::was_full;
+use crate::{Error, Kind, Result, watch};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -69,7 +70,7 @@ fn write_emitted(shared: &Shared, sequence: u64, emitted: Vec<Emitted>) {
 /// and so is a disk of which nobody knows what it has: no epoch may end any more, for it would be without these rows, which
 /// are in the log.
 fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
-    let mut pause = Duration::from_millis(50);
+    let (mut pause, mut waited) = (Duration::from_millis(50), false);
     while let Err(error) = write() {
         if !housekeeping::passes(&error) {
             shared.failure.set_lost(error);
@@ -78,7 +79,18 @@ fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
         if shared.watch_writer() {
             return;
         }
+        if error.kind() == Kind::Storage {
+            if was_full(&error) {
+                // The end of the epoch, which makes room, waits for these rows. An error here is met again at that end.
+                let _ = shared.log.release_reserve();
+            }
+            shared.set_trouble(Some(error));
+            waited = true;
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+    if waited {
+        shared.set_trouble(None);
     }
 }

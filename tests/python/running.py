@@ -27,9 +27,12 @@ def clean_environment(extra=None):
 
 
 class Weir:
-    """A running `weir run`. Ports are free ones; the tables are in `folder`/data unless `to` says otherwise."""
+    """A running `weir run`. Ports are free ones; the tables are in `folder`/data unless `to` says otherwise. `before` is a command
+    that runs the one behind it."""
 
-    def __init__(self, folder, plugins=NO_PLUGINS, to=None, write="", receive="", sections="", environment=None):
+    def __init__(
+        self, folder, plugins=NO_PLUGINS, to=None, write="", receive="", sections="", environment=None, before=()
+    ):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.grpc = self.http = self.account = None
@@ -44,7 +47,7 @@ class Weir:
             f'[write]\nto = "{to or self.data}"\n{write if "epoch" in write else EPOCHS + write}\n{sections}\n'
         )
         self.process = subprocess.Popen(
-            [PROGRAM, "run", "-c", config],
+            [*before, PROGRAM, "run", "-c", config],
             cwd=self.folder,
             env=clean_environment(environment),
             stdin=subprocess.DEVNULL,

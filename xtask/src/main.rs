@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod disk;
 mod fuzz;
 mod instructions;
 mod modules;
@@ -34,8 +35,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let start = Instant::now();
     let result = Repository::find().and_then(|repository| match arguments[..] {
-        ["test"] => check::test(&repository),
-        ["lint"] => check::lint(&repository),
+        ["test"] => with_room(&repository, check::test),
+        ["lint"] => with_room(&repository, check::lint),
         ["plugins"] => modules::build_plugins(&repository),
         ["plugins", "--check"] => modules::check_plugins(&repository),
         ["guests"] => modules::build_guests(&repository).map(|_| ()),
@@ -59,6 +60,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says before a task, and again after one that failed, that a disk has too little room: it is no error, for what is built already
+/// needs no more, and a likely cause of whatever fails.
+fn with_room(repository: &Repository, task: fn(&Repository) -> Result<(), String>) -> Result<(), String> {
+    for short in disk::shortage(repository.root()) {
+        say(&format!("warning: {short}"));
+    }
+    task(repository).map_err(|error| {
+        let shorts = disk::shortage(repository.root()).into_iter().map(|short| format!("\nhint: {short}"));
+        error + &shorts.collect::<String>()
+    })
 }
 
 /// Tells what happens next. On stderr, where cargo's own progress is.

@@ -224,11 +224,15 @@ impl State {
         self.changes.push(change);
     }
 
-    /// Whether so many bytes more fit. A file without a name takes no space any more.
-    fn has_room(&self, more: u64) -> bool {
+    /// Bytes that are free. A file without a name takes no space any more.
+    fn free(&self) -> u64 {
         let files = self.names.values().filter_map(Node::number);
         let used: u64 = files.filter_map(|number| self.contents.get(&number)).map(|c| c.seen.len() as u64).sum();
-        used.saturating_add(more) <= self.capacity
+        self.capacity.saturating_sub(used)
+    }
+
+    fn has_room(&self, more: u64) -> bool {
+        more <= self.free()
     }
 }
 
@@ -346,6 +350,11 @@ impl Files for Simulated {
         let mut state = self.state();
         state.begin().whole()?;
         Ok(state.names.get(path).map(|node| state.stat(*node)))
+    }
+
+    /// No operation of its own: whoever asks changes nothing and cannot fail by it.
+    fn free(&self, _folder: &Path) -> io::Result<Option<u64>> {
+        Ok(Some(self.state().free()))
     }
 
     fn lock(&self, folder: &Path) -> io::Result<Lock> {

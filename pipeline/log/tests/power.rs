@@ -57,8 +57,12 @@ fn lives(seed: u64) {
             let faults = [Fault::Io, Fault::Short, Fault::Full, Fault::TooManyOpen];
             files.fail_at(random.below(50), faults[random.below(4) as usize]);
         }
+        // A disk that is nearly full, where segments are shorter.
+        let room = if random.one_in(4) { random.below(160 << 10) } else { u64::MAX };
+        files.set_capacity(room);
         live(&files, &mut model, &mut random, 25);
         files = next(&files, &mut random);
+        files.set_capacity(u64::MAX);
     }
     assert!(live(&files, &mut model, &mut random, 0), "the log cannot be opened: {:?}", {
         let opened = open(&files.restart(), options(1), model.from);
