@@ -230,13 +230,15 @@ impl OpenFile {
         self.written() + self.held() as u64
     }
 
-    /// Encodes rows as a row group (several, if they are more than one may have), into memory: those that stand there in
+    /// Encodes rows as a row group (several of equal size, if they are twice as many as one has or more), into memory: those that stand there in
     /// `batches`, in that order.
     pub(super) fn encode(&mut self, batches: &[RecordBatch], order: &[Position]) -> Result<()> {
         let batches = batches.iter().map(|rows| as_in(rows, &self.schema)).collect::<Result<Vec<_>>>()?;
         let path = self.path.clone();
         let bug = |error| Error::bug(format!("{}: rows cannot be encoded: {error}", path.display()));
-        for order in order.chunks(self.row_group_rows) {
+        // What is more than one row group by less than another stays with it: the rest of a batch would be a small one.
+        let groups = (order.len() / self.row_group_rows).max(1);
+        for order in order.chunks(order.len().div_ceil(groups).max(1)) {
             self.row_group(&batches, order).map_err(bug)?;
         }
         self.writer.flush().map_err(|error| bug(error.into()))?;
