@@ -3,6 +3,7 @@
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
+use super::build::same_text;
 use super::value::{Any, Tag, Value, pack, text_of, visit_texts, write_json, write_json_text};
 
 /// Distinct texts, numbered in the order in which they were first seen.
@@ -200,7 +201,7 @@ impl Attributes {
     #[inline]
     pub(crate) fn expected(&self, key: &[u8]) -> Option<u32> {
         let guess = self.guess();
-        ((guess as usize) < self.keys.len() && self.keys.bytes_of(guess) == key).then_some(guess)
+        ((guess as usize) < self.keys.len() && same_text(self.keys.bytes_of(guess), key)).then_some(guess)
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! What plugins can do to a batch.
 
+use super::build::same_text;
 use super::{Batch, Column};
 use crate::Signal;
 use crate::decode::tests::{arbitrary, batch_of, show};
@@ -320,6 +321,20 @@ pub(super) fn three(signal: usize) -> BoxedStrategy<(Signal, Vec<u8>)> {
         0 => arbitrary::traces().prop_map(|request| (Signal::Spans, request.encode_to_vec())).boxed(),
         1 => arbitrary::logs().prop_map(|request| (Signal::Logs, request.encode_to_vec())).boxed(),
         _ => arbitrary::metrics().prop_map(|request| (Signal::Metrics, request.encode_to_vec())).boxed(),
+    }
+}
+
+#[test]
+fn texts_are_the_same_if_no_byte_differs() {
+    for length in 0..70 {
+        let one: Vec<u8> = (0..length).collect();
+        assert!(same_text(&one, &one.clone()));
+        assert!(!same_text(&one, &[one.as_slice(), b"x"].concat()));
+        for at in 0..usize::from(length) {
+            let mut other = one.clone();
+            other[at] ^= 1;
+            assert!(!same_text(&one, &other), "byte {at} of {length}");
+        }
     }
 }
 

@@ -40,11 +40,13 @@ impl Tag {
     }
 }
 
-/// A value: scalars are in `bits`, anything longer is `start | length << 32` of an arena.
+/// A value: scalars are in `bits`, anything longer is `start | length << 32` of an arena. Packed, so that an attribute, which is a
+/// key and a value, takes 16 bytes and not 24.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, packed(4))]
 pub struct Value {
-    pub(crate) tag: Tag,
     pub(crate) bits: u64,
+    pub(crate) tag: Tag,
 }
 
 impl Value {

@@ -23,7 +23,7 @@ pub(super) static SECTION: Section = Section {
         Key::new("epoch", "\"60s\"", "how often files appear; sooner where the log needs room (`log.disk_soft`)"),
         Key::new("first_epoch", "\"2s\"", "how soon the first files appear; at most `epoch`"),
         Key::new("file_max", "\"128MiB\"", "the size at which a file is closed early"),
-        Key::new("row_group_rows", "65536", "rows in a row group of a file"),
+        Key::new("row_group_rows", "65536", "rows in a row group of a file; less than twice as many where more come at once"),
         Key::new("compression", "\"zstd\"", "\"zstd\" or \"none\""),
         Key::new("compression_level", "1", "of zstd, from 1 (fast) to 22 (small)"),
         Key::new(

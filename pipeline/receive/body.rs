@@ -13,8 +13,11 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-/// The first piece of memory for a body; it doubles from there.
+/// The first piece of memory for a body.
 const FIRST_BYTES: usize = 16 << 10;
+/// How many times as much memory a body gets that needs more: one of a length that is known ends there.
+const GROWTH_OF_KNOWN: usize = 4;
+const GROWTH: usize = 2;
 /// Decompression goes in steps of this size, so that the limit is checked before memory is taken.
 const STEP_BYTES: usize = 32 << 10;
 /// After this many steps other tasks of the thread get their turn: about half a millisecond of work.
@@ -181,6 +184,7 @@ pub(super) struct Gatherer<'a, I> {
     message: Vec<u8>,
     bytes_max: usize,
     bytes_expected: usize,
+    growth: usize,
     permits: Vec<Permit>,
 }
 
@@ -202,9 +206,10 @@ impl<'a, I: Intake> Gatherer<'a, I> {
             Coding::Gzip | Coding::Zstd => None,
         };
         let step = if state_bytes > 0 { vec![0; STEP_BYTES] } else { Vec::new() };
+        let growth = if bytes_expected.is_some() { GROWTH_OF_KNOWN } else { GROWTH };
         let bytes_expected = bytes_expected.unwrap_or(bytes_max);
-        let mut gatherer =
-            Self { intake, decoder, step, message: Vec::new(), bytes_max, bytes_expected, permits: Vec::new() };
+        let (message, permits) = (Vec::new(), Vec::new());
+        let mut gatherer = Self { intake, decoder, step, message, bytes_max, bytes_expected, growth, permits };
         if state_bytes > 0 {
             gatherer.permits.push(intake.admit(state_bytes)?);
         }
@@ -249,9 +254,9 @@ impl<'a, I: Intake> Gatherer<'a, I> {
             return Err(Refusal::too_large("the request after decompression", self.bytes_max));
         }
         if length > self.message.capacity() {
-            // Doubling, but not beyond what was announced: a whole body then sits in memory of its size.
-            let double = (self.message.capacity() * 2).min(self.bytes_expected.max(length));
-            self.grow(double.max(length))?;
+            // Not beyond what was announced: a whole body then sits in memory of its size.
+            let more = (self.message.capacity() * self.growth).min(self.bytes_expected.max(length));
+            self.grow(more.max(length))?;
         }
         self.message.extend_from_slice(bytes);
         Ok(())

@@ -58,7 +58,7 @@ pub struct Recovery {
 }
 
 /// What may wait for each worker, in bytes of rows, before new requests have to wait: more than two batches of spans.
-const LEVEL_BYTES_PER_WORKER: usize = 10 << 20;
+const LEVEL_BYTES_PER_WORKER: usize = 8 << 20;
 
 /// How long a shutdown lets an object store take what is not published yet.
 const PUBLISH_MAX: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use super::bindings::{BatchHandle, Processor, described};
 use super::call_clock::CallClock;
-use super::engine::TICK;
+use super::engine::{Calls, TICK};
 use super::host::{Guest, Log, bounded};
 use super::limits::{Limits, bytes_text};
 use super::load::{Plugin, root_cause};
@@ -75,6 +75,7 @@ pub struct Instance {
     store: Store<Guest>,
     processor: Processor,
     contract: Arc<Contract>,
+    calls: Calls,
 }
 
 impl std::fmt::Debug for Instance {
@@ -103,6 +104,7 @@ impl Instance {
             guest.timed_out = guest.clock.spent() >= guest.time;
             Ok(if guest.timed_out { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
         });
+        let _running = plugin.calls.begin();
         begin(&mut store, None, State::default(), limits.time_per_call.saturating_mul(START_FACTOR));
         let failed = |store: &mut Store<Guest>, error: &wasmtime::Error, what: &str| {
             let fault = fault_of(store, error);
@@ -117,7 +119,7 @@ impl Instance {
         let description = description.map_err(|error| failed(&mut store, &error, "describe itself"))?;
         let contract = Arc::new(Contract::checked(description)?);
         store.data_mut().contract = Some(contract.clone());
-        Ok(Self { store, processor, contract })
+        Ok(Self { store, processor, contract, calls: plugin.calls.clone() })
     }
 
     /// What the plugin says that it is.
@@ -133,6 +135,7 @@ impl Instance {
     /// Hands a batch to the plugin. After a fault the instance must not be used again.
     pub fn process(&mut self, batch: View, state: State) -> Answer {
         let time = self.store.data().limits.time_per_call;
+        let _running = self.calls.begin();
         begin(&mut self.store, Some(batch), state, time);
         let handle = Resource::<BatchHandle>::new_borrow(0);
         let (plugin, store) = (self.processor.weir_plugin_plugin(), &mut self.store);
@@ -143,6 +146,7 @@ impl Instance {
     /// Tells the plugin that event time has passed this point. After a fault the instance must not be used again.
     pub fn advance(&mut self, watermark_ns: i64, state: State) -> Answer {
         let time = self.store.data().limits.time_per_call;
+        let _running = self.calls.begin();
         begin(&mut self.store, None, state, time);
         let (plugin, store) = (self.processor.weir_plugin_plugin(), &mut self.store);
         let result = caught(|| plugin.call_advance(store, watermark_ns));

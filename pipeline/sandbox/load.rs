@@ -1,7 +1,7 @@
 //! Loading a plugin: what it imports is looked at before any of it is compiled or run.
 
 use super::bindings::ProcessorPre;
-use super::engine::Engine;
+use super::engine::{Calls, Engine};
 use super::host::Guest;
 use super::instance::Instance;
 use super::limits::{Limits, bytes_text};
@@ -26,6 +26,7 @@ pub struct Plugin {
     pub(crate) name: Arc<str>,
     pub(crate) pre: ProcessorPre<Guest>,
     pub(crate) limits: Limits,
+    pub(crate) calls: Calls,
     /// The SHA-256 of its bytes, in hexadecimal digits.
     pub(crate) sha256: Arc<str>,
     imports: Arc<[String]>,
@@ -80,7 +81,8 @@ impl Plugin {
         let pre = linker.instantiate_pre(&component).and_then(ProcessorPre::new).map_err(misfit)?;
         let imports = shape.imports.into_iter().collect();
         let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { name: name.into(), pre, limits: limits.clone(), sha256: sha256.into(), imports })
+        let (limits, calls) = (limits.clone(), engine.calls.clone());
+        Ok(Self { name: name.into(), pre, limits, calls, sha256: sha256.into(), imports })
     }
 
     /// The name that it was loaded under.

@@ -233,8 +233,8 @@ impl OpenFile {
         self.written() + self.held() as u64
     }
 
-    /// Encodes rows as a row group (several, if they are more than one may have), into memory: those that stand there in
-    /// `batches`, in that order. Each row group is shown to `offer` first, so that others may help.
+    /// Encodes rows as a row group, into memory: those that stand there in `batches`, in that order. They are several of equal
+    /// size, if they are twice as many as one has or more. Each row group is shown to `offer` first, so that others may help.
     pub(super) fn encode(
         &mut self,
         batches: &[RecordBatch],
@@ -245,8 +245,11 @@ impl OpenFile {
         let order: Arc<[Position]> = order.into();
         let path = self.path.clone();
         let bug = |error| Error::bug(format!("{}: rows cannot be encoded: {error}", path.display()));
-        for start in (0..order.len()).step_by(self.row_group_rows) {
-            let rows = start..order.len().min(start + self.row_group_rows);
+        // What is more than one row group by less than another stays with it: the rest of a batch would be a small one.
+        let groups = (order.len() / self.row_group_rows).max(1);
+        let most = order.len().div_ceil(groups).max(1);
+        for start in (0..order.len()).step_by(most) {
+            let rows = start..order.len().min(start + most);
             let columns = self.writer.schema_descr().columns();
             let group = Arc::new(RowGroup::new(&batches, &order, rows, columns, self.compression));
             offer(&group);

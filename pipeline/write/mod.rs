@@ -93,7 +93,7 @@ impl WriteOptions {
             file_bytes_max: 128 << 20,
             zstd_level: Some(1),
             sort: true,
-            memory_bytes_max: 32 << 20,
+            memory_bytes_max: 24 << 20,
             open_partitions_max: 256,
             retry: Retry::default(),
             files: Arc::new(Real),

@@ -171,9 +171,9 @@ fn rows_of_a_row_group_are_ordered_by_service_and_time() {
     let group =
         |number| row_group(&path, number).into_iter().map(|(name, time)| (name, time - NOON)).collect::<Vec<_>>();
     let of = |name: &str, time| (name.to_owned(), time);
-    assert_eq!(group(0), [of("", 2), of("a", 1), of("a", 4), of("a", 5)]);
-    assert_eq!(group(1), [of("b", 0), of("b", 3)]);
-    assert_eq!(group(2), [of("a", 1), of("b", 3)]);
+    // Six are one row group of four and more, and not another small one.
+    assert_eq!(group(0), [of("", 2), of("a", 1), of("a", 4), of("a", 5), of("b", 0), of("b", 3)]);
+    assert_eq!(group(1), [of("a", 1), of("b", 3)]);
     let metadata = metadata(&path);
     let schema = metadata.file_metadata().schema_descr();
     for group in metadata.row_groups() {
@@ -181,6 +181,21 @@ fn rows_of_a_row_group_are_ordered_by_service_and_time() {
         let names: Vec<_> = sorting.iter().map(|by| schema.column(by.column_idx as usize).name().to_owned()).collect();
         assert_eq!(names, ["service_name", "time"]);
         assert!(sorting.iter().all(|by| by.nulls_first && !by.descending));
+    }
+}
+
+#[test]
+fn rows_for_several_row_groups_are_divided_evenly() {
+    for (rows, expected) in
+        [(3, vec![3]), (4, vec![4]), (7, vec![7]), (8, vec![4, 4]), (11, vec![6, 5]), (13, vec![5, 5, 3])]
+    {
+        let place = Place::new();
+        let writer = start(WriteOptions { row_group_rows: 4, ..place.options() });
+        writer.write("spans", spans(&(0..rows).map(|row| NOON + row).collect::<Vec<_>>())).unwrap();
+        writer.close_epoch().unwrap();
+        let metadata = metadata(&place.to().join(&place.published()[0]));
+        let groups: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(groups, expected, "{rows} rows");
     }
 }
 
