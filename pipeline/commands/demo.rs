@@ -33,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1.0, value_parser = scale)]
     scale: f64,
     /// How long a part of the day may be refused, by a disk that is full, before the demo gives up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
 }
 

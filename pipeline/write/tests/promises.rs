@@ -148,10 +148,21 @@ fn rows_are_refused_while_memory_is_full_and_the_disk_takes_nothing() {
 
 #[test]
 fn rows_of_many_threads_are_published_once_while_epochs_end() {
+    many_threads(|options| WriteOptions { row_group_rows: 3, open_partitions_max: 2, ..options });
+}
+
+/// Threads make room for each other: of the rows that one encodes and of epochs that end, too.
+#[test]
+fn rows_of_many_threads_are_published_once_while_memory_is_short() {
+    let one = spans(&[NOON]).get_array_memory_size();
+    many_threads(move |options| WriteOptions { memory_bytes_max: 8 * one, ..options });
+}
+
+fn many_threads(with: impl Fn(WriteOptions) -> WriteOptions) {
     const THREADS: i64 = 4;
     const WRITES: i64 = 25;
     let place = Place::new();
-    let writer = start(WriteOptions { row_group_rows: 3, open_partitions_max: 2, ..place.options() });
+    let writer = start(with(place.options()));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let closing = scope.spawn(|| {
