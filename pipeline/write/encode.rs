@@ -152,6 +152,7 @@ pub(super) struct OpenFile {
     indexed: bool,
     schema: SchemaRef,
     finished: bool,
+    lost: bool,
     pub(super) rows: u64,
 }
 
@@ -205,6 +206,7 @@ impl OpenFile {
             indexed,
             schema: Arc::clone(&encoder.schema),
             finished: false,
+            lost: false,
             rows: 0,
         })
     }
@@ -321,9 +323,16 @@ impl OpenFile {
         self.drain()
     }
 
-    /// Brings the file to the disk for good. Not to be repeated after an error: the kernel may have dropped what it had.
+    /// Brings the file to the disk for good. After an error it fails for ever: the kernel may have dropped what it had, and tells
+    /// that once.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.writer.inner_mut().file.sync()
+        if self.lost {
+            return Err(io::Error::other("it could not be brought there before"));
+        }
+        self.lost = true;
+        self.writer.inner_mut().file.sync()?;
+        self.lost = false;
+        Ok(())
     }
 
     /// The SHA-256 of what is on the disk, in hexadecimal digits.

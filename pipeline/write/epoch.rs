@@ -46,13 +46,21 @@ pub struct Restored {
 #[derive(Debug)]
 pub(super) struct Closing {
     epoch: Arc<Epoch>,
-    pub(super) partitions: Mutex<Vec<Arc<Partition>>>,
+    partitions: Mutex<Vec<Arc<Partition>>>,
     days: Mutex<Vec<Arc<Day>>>,
     /// Without the state.
     along: Along,
     /// The state of plugins, until it is recorded: then it is on the disk, and not to be held until the epoch is published.
     state: Mutex<Option<Vec<u8>>>,
     recorded: AtomicBool,
+}
+
+impl Closing {
+    /// Those whose files are not staged.
+    pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
+        let (partitions, evicted) = (locked(&self.partitions), locked(&self.epoch.evicted));
+        partitions.iter().chain(&*evicted).map(Arc::clone).collect()
+    }
 }
 
 /// What was published.
@@ -127,6 +135,8 @@ impl Writer {
         let ended: Vec<Arc<Closing>> = locked(&self.closing).iter().filter(unrecorded).cloned().collect();
         for closing in ended {
             self.stage(&closing)?;
+            // Another thread may have lost a file of the epoch meanwhile.
+            self.intact()?;
             self.watched(self.record(&closing))?;
             self.watched(self.tidy(closing.epoch.number))?;
         }

@@ -46,20 +46,20 @@ impl<T> Helped<T> {
         None
     }
 
-    /// Has everybody who waits ask again whether they need to.
+    /// Has everybody who waits ask again whether they need to. For who has it: what it offered is done.
     pub(super) fn news(&self) {
-        drop(locked(&self.group));
+        *locked(&self.group) = None;
         self.changed.notify_all();
     }
 
-    /// Whoever waits may encode columns of this row group.
+    /// For who has it: whoever waits may encode columns of this row group.
     pub(super) fn offer(&self, group: &Arc<RowGroup>) {
         *locked(&self.group) = Some(Arc::clone(group));
         self.changed.notify_all();
     }
 
     fn turn<'a>(&'a self, value: MutexGuard<'a, T>) -> Turn<'a, T> {
-        Turn { value, _end: End { group: &self.group, changed: &self.changed } }
+        Turn { value, next: Next(self) }
     }
 }
 
@@ -67,13 +67,11 @@ impl<T> Helped<T> {
 pub(super) struct Turn<'a, T> {
     // Given back before others are told.
     value: MutexGuard<'a, T>,
-    _end: End<'a>,
+    next: Next<'a, T>,
 }
 
-struct End<'a> {
-    group: &'a Mutex<Option<Arc<RowGroup>>>,
-    changed: &'a Condvar,
-}
+/// Whoever waits, told when dropped.
+struct Next<'a, T>(&'a Helped<T>);
 
 impl<T> Deref for Turn<'_, T> {
     type Target = T;
@@ -89,10 +87,18 @@ impl<T> DerefMut for Turn<'_, T> {
     }
 }
 
-impl Drop for End<'_> {
+impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        *locked(self.group) = None;
-        self.changed.notify_all();
+        // While it is had: what is offered after that is another thread's.
+        *locked(&self.next.0.group) = None;
+    }
+}
+
+impl<T> Drop for Next<'_, T> {
+    fn drop(&mut self) {
+        // Who has found it taken waits by now.
+        drop(locked(&self.0.group));
+        self.0.changed.notify_all();
     }
 }
 

@@ -409,33 +409,45 @@ impl Writer {
         }
         let days: Vec<_> = locked(&self.open).days.values().filter(|day| day.has_grown()).map(Arc::clone).collect();
         days.iter().try_for_each(|day| day.compact())?;
-        // These rows go to the disk when their epoch ends, and not before: waiting for them here would be waiting for ever.
+        // These rows go to the disk when their epoch ends, and not before.
         let of_days: usize = locked(&self.open).days.values().map(|day| day.bytes()).sum();
         self.wants_end.fetch_or(of_days > limit / 2, Relaxed);
-        while self.account.memory.load(Relaxed) > limit {
+        let memory = || self.account.memory.load(Relaxed);
+        while memory() > limit {
             // Nothing is left to be encoded: what is in memory waits for the disk.
-            let Some(largest) = self.largest() else { break };
-            // Where another thread encodes them, this one helps; they are gone then, and what gathers may be let grow.
-            self.watched(largest.flush(&self.options, || self.account.memory.load(Relaxed) > limit))?;
+            let Some(largest) = self.largest(Partition::bytes) else { break };
+            // Where another thread encodes them, this one helps. They are gone then: what gathers may be let grow, or others are
+            // the largest.
+            self.watched(largest.flush(&self.options, || memory() > limit && largest.bytes() > 0))?;
         }
-        let memory = self.account.memory.load(Relaxed).saturating_sub(of_days);
-        if memory <= limit.saturating_mul(2) {
+        // Waiting for the end of an epoch would be waiting for ever, where that waits for this row. One that has ended does not.
+        let excepted = if self.rotated_position().is_none() { of_days } else { 0 };
+        let most = limit.saturating_mul(2).saturating_add(excepted);
+        while memory() > most {
+            // The disk did not take these. Now it does, or whoever waits is told why not.
+            let Some(largest) = self.largest(Partition::held) else { break };
+            self.watched(largest.flush(&self.options, || largest.held() > 0))?;
+        }
+        let memory = memory();
+        if memory <= most {
             return Ok(());
         }
         Err(Error::overload(format!(
-            "{memory} bytes of rows wait in memory for the disk, {} is the limit: retry later, and look at {}",
-            limit.saturating_mul(2),
+            "{memory} bytes of rows wait in memory for the disk, {most} is the limit: retry later, and look at {}",
             self.options.staging.display()
         )))
     }
 
-    /// The partition with the most bytes of rows that are not encoded, of the epoch that takes rows and of those that end.
-    fn largest(&self) -> Option<Arc<Partition>> {
-        let mut partitions: Vec<_> = locked(&self.open).partitions.values().map(Arc::clone).collect();
+    /// The partition with the most bytes of a kind, of the epoch that takes rows and of those that end; none where all have none.
+    fn largest(&self, bytes: impl Fn(&Partition) -> usize) -> Option<Arc<Partition>> {
+        let open = locked(&self.open);
+        let mut partitions: Vec<_> = open.partitions.values().map(Arc::clone).collect();
+        partitions.extend(locked(&open.epoch.evicted).iter().map(Arc::clone));
+        drop(open);
         for closing in &*locked(&self.closing) {
-            partitions.extend(locked(&closing.partitions).iter().map(Arc::clone));
+            partitions.extend(closing.partitions());
         }
-        let sizes = partitions.into_iter().map(|partition| (partition.bytes(), partition));
+        let sizes = partitions.into_iter().map(|partition| (bytes(&partition), partition));
         sizes.max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, partition)| partition)
     }
 

@@ -13,9 +13,9 @@ use super::folder::{self, Folder};
 use super::helped::Helped;
 use super::order::ordered;
 use super::{WriteOptions, staging};
-use crate::Result;
 use crate::files::Lost;
 use crate::tables::Table;
+use crate::{Error, Result};
 
 /// Locks; a thread that panicked with the lock has left whole values behind, as every change here is one assignment.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,8 +91,10 @@ pub(super) struct Partition {
     account: Arc<Account>,
     /// Locked for moments. Whoever takes rows out holds `file`, so that rows are always in one of the two.
     buffer: Mutex<Buffer>,
-    /// Bytes of the rows that are being encoded.
+    /// Bytes of the rows that are being encoded; changed by who holds `file`. They are in the buffer or here at any time.
     under_way: AtomicUsize,
+    /// Bytes that are encoded and are not brought to the disk; changed by who holds `file`.
+    held: AtomicUsize,
     file: Helped<Option<OpenFile>>,
 }
 
@@ -118,6 +120,7 @@ impl Partition {
             account: Arc::clone(account),
             buffer: Mutex::default(),
             under_way: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             file: Helped::default(),
         }
     }
@@ -149,6 +152,11 @@ impl Partition {
         self.buffered() + self.under_way.load(Relaxed)
     }
 
+    /// Bytes that are encoded and are not brought to the disk.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
     /// Encodes what is buffered as a row group, if that is `needed` still once nobody else encodes rows of the file: they may
     /// have been taken along, or there may be room again. A file that has become large enough is staged. After an error every
     /// row is still here.
@@ -174,6 +182,12 @@ impl Partition {
 
     /// Completes what an earlier error left half done.
     fn settle(&self, file: &mut Option<OpenFile>) -> Result<()> {
+        if self.under_way.load(Relaxed) > 0 {
+            return Err(Error::bug(format!(
+                "a thread panicked while it encoded rows of {self:?}: nothing of their epoch is recorded any more, and the log keeps \
+                 what was acknowledged; start again, and report the panic"
+            )));
+        }
         match file {
             Some(open) if open.is_finished() => self.stage(file),
             Some(open) => self.drain(open),
@@ -182,32 +196,33 @@ impl Partition {
     }
 
     fn encode(&self, file: &mut Option<OpenFile>, options: &WriteOptions) -> Result<()> {
-        let taken = std::mem::take(&mut *locked(&self.buffer));
+        let taken = {
+            let mut buffer = locked(&self.buffer);
+            self.under_way.store(buffer.bytes, Relaxed);
+            std::mem::take(&mut *buffer)
+        };
         if taken.rows == 0 {
             return Ok(());
         }
-        self.under_way.store(taken.bytes, Relaxed);
-        let encoded = self.encode_rows(file, &taken.batches, options);
+        // A panic from here on leaves `under_way` behind: a partition that has lost its rows is never taken for an empty one.
+        if let Err(error) = self.encode_rows(file, &taken.batches, options) {
+            let mut buffer = locked(&self.buffer);
+            buffer.rows += taken.rows;
+            buffer.bytes += taken.bytes;
+            buffer.batches.splice(0..0, taken.batches);
+            self.under_way.store(0, Relaxed);
+            return Err(error);
+        }
+        let Some(open) = file else { return Ok(()) };
+        self.held.store(open.held(), Relaxed);
         self.under_way.store(0, Relaxed);
-        match encoded {
-            Ok(()) => {}
-            Err(error) => {
-                let mut buffer = locked(&self.buffer);
-                buffer.rows += taken.rows;
-                buffer.bytes += taken.bytes;
-                buffer.batches.splice(0..0, taken.batches);
-                return Err(error);
-            }
-        }
-        self.account.memory.fetch_sub(taken.bytes, Relaxed);
-        match file {
-            Some(open) => {
-                self.account.memory.fetch_add(open.held(), Relaxed);
-                self.file.news();
-                self.drain(open)
-            }
-            None => Ok(()),
-        }
+        let bytes = taken.bytes;
+        // Before the disk is waited for.
+        drop(taken);
+        self.account.memory.fetch_add(open.held(), Relaxed);
+        self.account.memory.fetch_sub(bytes, Relaxed);
+        self.file.news();
+        self.drain(open)
     }
 
     fn encode_rows(&self, file: &mut Option<OpenFile>, batches: &[RecordBatch], options: &WriteOptions) -> Result<()> {
@@ -231,6 +246,7 @@ impl Partition {
     fn drain(&self, open: &mut OpenFile) -> Result<()> {
         let held = open.held();
         open.drain()?;
+        self.held.store(0, Relaxed);
         self.account.memory.fetch_sub(held, Relaxed);
         self.account.staged.fetch_add(held as u64, Relaxed);
         Ok(())
@@ -242,6 +258,7 @@ impl Partition {
         let finished = open.finish();
         // The footer is new, so that what is held now is not what was counted before.
         let (held_now, new) = (open.held(), open.written() - written);
+        self.held.store(held_now, Relaxed);
         self.account.memory.fetch_add(held_now, Relaxed);
         self.account.memory.fetch_sub(held, Relaxed);
         self.account.staged.fetch_add(new, Relaxed);

@@ -29,6 +29,8 @@ pub enum Fault {
     Short,
     /// The process has too many files open.
     TooManyOpen,
+    /// The thread panics, for want of a bug to test with.
+    Panic,
 }
 
 /// A file system in memory; clones are the same one.
@@ -181,6 +183,7 @@ impl Fault {
     fn error(self) -> io::Error {
         match self {
             Self::Full => ErrorKind::StorageFull.into(),
+            Self::Panic => panic!("on purpose (simulated)"),
             Self::Io | Self::Short => io::Error::other("input/output error (simulated)"),
             Self::TooManyOpen => io::Error::other("too many open files (simulated)"),
         }

@@ -1,12 +1,14 @@
 //! When rows appear, and that each does so once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 use crate::Kind;
+use crate::files::{Fault, Simulated};
 use crate::write::partition::locked;
-use crate::write::{Closed, Pending};
+use crate::write::{Along, Closed, Pending};
 
 #[test]
 fn no_file_appears_before_the_end_of_its_epoch() {
@@ -144,6 +146,51 @@ fn rows_are_refused_while_memory_is_full_and_the_disk_takes_nothing() {
     writer.write("spans", spans(&[NOON + 2])).unwrap();
     writer.close_epoch().unwrap();
     assert_eq!(place.times("spans"), [NOON, NOON + 2]);
+}
+
+/// A writer on a disk of its own, with little memory.
+fn on(files: &Simulated) -> Writer {
+    start(WriteOptions {
+        memory_bytes_max: 1,
+        files: Arc::new(files.clone()),
+        ..WriteOptions::new(Destination::Local("/tables".into()), "/staging")
+    })
+}
+
+#[test]
+fn rows_that_a_full_disk_did_not_take_are_written_once_there_is_room() {
+    let files = Simulated::new(1);
+    let writer = on(&files);
+    writer.write("spans", spans(&[NOON])).unwrap();
+    files.set_capacity(0);
+    // Its row group is encoded by now, and the file is there.
+    for _ in 0..3 {
+        assert_eq!(writer.write("spans", spans(&[NOON + HOUR])).unwrap_err().kind(), Kind::Storage);
+    }
+    files.set_capacity(u64::MAX);
+    writer.write("spans", spans(&[NOON + HOUR])).unwrap();
+    writer.close_epoch().unwrap();
+    assert_eq!(writer.written()["spans"].rows, 2);
+    let left = writer.pending();
+    assert_eq!((left.rows, left.memory_bytes, left.staged_bytes), (0, 0, 0));
+}
+
+#[test]
+fn an_epoch_that_lost_rows_by_a_panic_is_not_recorded_and_nobody_waits_for_them() {
+    let files = Simulated::new(1);
+    let writer = on(&files);
+    writer.write("spans", spans(&[NOON])).unwrap();
+    files.fail_at(files.operations(), Fault::Panic);
+    let more = || writer.write("spans", spans(&[NOON + HOUR]));
+    assert!(catch_unwind(AssertUnwindSafe(more)).is_err(), "the file of the rows is made");
+    let refused = more().unwrap_err();
+    assert_eq!(refused.kind(), Kind::Bug);
+    assert!(refused.message().contains("panicked while it encoded rows of spans/"), "{refused}");
+    writer.rotate(Along { position: 1, ..Along::default() });
+    for _ in 0..2 {
+        assert_eq!(writer.commit().unwrap_err().kind(), Kind::Bug);
+    }
+    assert_eq!((writer.recorded_epoch(), writer.recorded_position()), (0, 0));
 }
 
 #[test]
