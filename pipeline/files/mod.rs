@@ -4,6 +4,9 @@
 //! Two things become durable apart: the bytes and length of a file by [`File::sync`], its name by
 //! [`Files::sync_folder`] of the folder it is in. Until then a power cut may keep any part of either.
 
+mod aligned;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod direct;
 mod real;
 mod simulated;
 #[cfg(test)]
@@ -14,6 +17,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+pub(crate) use aligned::Aligned;
+pub use aligned::BLOCK;
 pub use real::Real;
 #[doc(hidden)]
 pub use simulated::{Fault, Random, Simulated};
@@ -28,6 +33,12 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// The same, where the system knows of owners, for a file that only the owner of the process may read.
     fn create_private(&self, path: &Path) -> io::Result<Box<dyn File>> {
         self.create(path)
+    }
+
+    /// The same, for a file that is written in multiples of [`BLOCK`] and not read soon. Where the system can do that, the bytes go
+    /// to the disk past its cache, without a copy if they lie in blocks of memory.
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.create_private(path)
     }
 
     /// The whole content of a file.
@@ -85,6 +96,11 @@ pub trait Files: Send + Sync + fmt::Debug {
 pub trait File: Send + fmt::Debug {
     /// Writes all the bytes behind those written before. After an error any part of them may have been written.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// The same for many pieces, one behind the other.
+    fn write_pieces(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        pieces.iter().try_for_each(|piece| self.write_all(piece))
+    }
 
     /// The next bytes are written from this one of the file on.
     fn seek(&mut self, to: u64) -> io::Result<()>;

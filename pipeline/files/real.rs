@@ -15,7 +15,7 @@ const LOCK: &str = "_lock";
 pub struct Real;
 
 #[derive(Debug)]
-struct Open(fs::File);
+pub(super) struct Open(pub(super) fs::File);
 
 impl Files for Real {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
@@ -24,8 +24,20 @@ impl Files for Real {
     }
 
     fn create_private(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(Open(file)))
+        Ok(Box::new(Open(private().open(path)?)))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        match super::direct::Direct::create(&mut private(), path) {
+            Ok(file) => Ok(Box::new(file)),
+            // A file system that does not know it. It may have made the file.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                super::remove_if_there(self, path)?;
+                self.create_private(path)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -136,6 +148,13 @@ impl Files for Real {
         };
         Ok(is_held.then_some(holder))
     }
+}
+
+/// How a new file that only the owner may read is opened.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
 }
 
 /// Whether that process has a lock on the file with that number, in the words of `/proc/locks`:

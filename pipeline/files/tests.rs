@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Fault, Files, Real, Simulated, make_folders, replace};
+use super::{Aligned, BLOCK, Fault, Files, Real, Simulated, make_folders, replace};
 
 /// Both file systems, each with a folder of its own.
 fn both(check: impl Fn(&dyn Files, &Path)) {
@@ -52,6 +52,26 @@ fn allocated_space_reads_as_zeros_and_keeps_what_was_written() {
         assert_eq!(files.read(&path).unwrap(), b"abcd\0\0");
         file.allocate(2).unwrap();
         assert_eq!(files.stat(&path).unwrap().unwrap().bytes, 6);
+    });
+}
+
+#[test]
+fn blocks_are_written_directly_from_wherever_they_lie_in_memory() {
+    both(|files, root| {
+        let path = root.join("a");
+        let bytes: Vec<u8> = (0..40 * BLOCK + 1).map(|at| (at / 7) as u8).collect();
+        let mut aligned = Aligned::with_room(2 * BLOCK);
+        assert_eq!(aligned.take(&bytes).len(), bytes.len() - 2 * BLOCK);
+        assert_eq!(aligned.room(), 0);
+        let mut file = files.create_direct(&path).unwrap();
+        file.allocate(64 * BLOCK as u64).unwrap();
+        file.write_all(&bytes[1..=BLOCK]).unwrap();
+        file.write_pieces(&[&aligned, &aligned[..BLOCK]]).unwrap();
+        file.write_pieces(&[&bytes[..9], &[], &bytes[9..40 * BLOCK]]).unwrap();
+        file.sync().unwrap();
+        let parts = [&bytes[1..=BLOCK], &bytes[..2 * BLOCK], &bytes[..BLOCK], &bytes[..40 * BLOCK], &[0; 20 * BLOCK]];
+        assert!(files.read(&path).unwrap() == parts.concat());
+        assert_eq!(files.create_direct(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
     });
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::format::{BLOCK, Content, Head, SegmentHead, segment_name};
-use super::records::{Records, finish};
+use super::records::Records;
 use super::{Lsn, Options};
 use crate::Error;
 use crate::files::{File, Files, failed, is_full, remove_if_there};
@@ -177,7 +177,7 @@ impl Segment {
         let unnamed = folder.options.folder.join(UNNAMED);
         let made = |head: SegmentHead| -> io::Result<Box<dyn File>> {
             remove_if_there(&*folder.files, &unnamed)?;
-            let mut file = folder.files.create_private(&unnamed)?;
+            let mut file = folder.files.create_direct(&unnamed)?;
             file.allocate(head.bytes)?;
             file.write_all(&head.encode())?;
             Ok(file)
@@ -232,11 +232,9 @@ impl Segment {
 
     /// Writes so many records of a batch, to the end of a block.
     fn write(&mut self, batch: &mut Records, records: usize) -> io::Result<()> {
-        for piece in batch.commit(records, self.head.salt) {
-            self.file.write_all(piece)?;
-            self.offset += piece.len() as u64;
-        }
-        Ok(())
+        let pieces = batch.commit(records, self.head.salt);
+        self.offset += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.file.write_pieces(&pieces)
     }
 
     fn seal(&mut self, next: Lsn) -> Result<(), Failure> {
@@ -249,9 +247,9 @@ impl Segment {
             is_last: true,
             payload_bytes: 0,
         };
-        let mut record = vec![0; head.bytes() as usize];
-        finish(&mut record, &head, self.head.salt);
-        self.file.write_all(&record).map_err(|error| self.lost("cannot write", &error))?;
+        let mut seal = Records::default();
+        seal.push(head, &[]);
+        self.write(&mut seal, 1).map_err(|error| self.lost("cannot write", &error))?;
         self.sync()
     }
 

@@ -10,6 +10,9 @@ pub(super) const VERSION: u32 = 1;
 /// a write that is torn can harm only what was not acknowledged.
 pub(super) const BLOCK: u64 = 4096;
 
+// So a commit can be written directly.
+const _: () = assert!(BLOCK.is_multiple_of(crate::files::BLOCK as u64));
+
 /// Records begin at multiples of this, in bytes.
 pub(super) const ALIGN: u64 = 8;
 
@@ -157,10 +160,10 @@ pub(super) fn record_bytes(payload_bytes: u64) -> u64 {
     (payload_bytes + AROUND as u64).next_multiple_of(ALIGN)
 }
 
-/// The checksum of a payload, which binds it to its head: it goes on from the head's. (Over the head and the head's checksum it
+/// The checksum of a payload, in pieces, which binds it to its head: it goes on from the head's. (Over the head and the head's checksum it
 /// would not: that is the same number for every head.)
-pub(super) fn payload_sum(head: &[u8; HEAD], payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(u32_at(head, 40), payload)
+pub(super) fn payload_sum<'bytes>(head: &[u8; HEAD], payload: impl IntoIterator<Item = &'bytes [u8]>) -> u32 {
+    payload.into_iter().fold(u32_at(head, 40), crc32c::crc32c_append)
 }
 
 fn head_sum(salt: u64, head: &[u8; HEAD]) -> u32 {

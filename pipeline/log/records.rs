@@ -1,11 +1,13 @@
 //! Records in memory, as they will stand in the file but for what depends on the file.
 //!
-//! They lie in pieces of moderate size: what is freed in large blocks, the allocator keeps in large blocks.
+//! They lie one behind the other in pieces of one size, whole blocks of memory, and a record may begin in one and end in the next:
+//! so the disk is written from them without a copy. (And what is freed in large blocks, the allocator keeps in large blocks.)
 
 use super::format::{BLOCK, HEAD, Head, payload_sum};
+use crate::files::Aligned;
 use std::ops::Range;
 
-/// The size of a piece. A record that is larger has one of its own.
+/// The size of a piece: whole blocks.
 const PIECE_BYTES: usize = 512 << 10;
 /// How many pieces are kept for the next records.
 const PIECES_KEPT: usize = 4;
@@ -16,35 +18,45 @@ const ZEROS: &[u8] = &[0; BLOCK as usize];
 #[derive(Debug)]
 struct Record {
     head: Head,
-    piece: usize,
-    /// Where in its piece it begins.
+    /// Where it begins, counted over all pieces.
     at: usize,
 }
 
 /// Records on their way to the disk.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    pieces: Vec<Vec<u8>>,
+    /// All but the last are full.
+    pieces: Vec<Aligned>,
     records: Vec<Record>,
     /// How many records are durable.
     done: usize,
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Aligned>,
 }
 
 impl Records {
+    /// Takes a record behind the others. It must not be called between a commit and [`clear`](Self::clear).
     pub(super) fn push(&mut self, head: Head, payload: &[u8]) {
-        let bytes = head.bytes() as usize;
-        let mut piece = match self.pieces.pop_if(|piece| piece.capacity() - piece.len() >= bytes) {
-            Some(piece) => piece,
-            None if bytes > PIECE_BYTES => Vec::with_capacity(bytes),
-            None => self.spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)),
-        };
-        let at = piece.len();
-        piece.resize(at + HEAD, 0);
-        piece.extend_from_slice(payload);
-        piece.resize(at + bytes, 0);
-        self.records.push(Record { head, piece: self.pieces.len(), at });
-        self.pieces.push(piece);
+        let record = Record { head, at: self.bytes() };
+        let around = head.bytes() as usize - HEAD - payload.len();
+        self.extend(&[0; HEAD]);
+        self.extend(payload);
+        self.extend(ZEROS.get(..around).unwrap_or_default());
+        self.records.push(record);
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let mut piece = match self.pieces.pop_if(|piece| piece.room() > 0) {
+                Some(piece) => piece,
+                None => self.spare.pop().unwrap_or_else(|| Aligned::with_room(PIECE_BYTES)),
+            };
+            bytes = piece.take(bytes);
+            self.pieces.push(piece);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * PIECE_BYTES + last.len())
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -67,27 +79,52 @@ impl Records {
     }
 
     /// Completes the next so many records, one commit of a segment with this salt, and gives their bytes in order, with zeros up to
-    /// the end of a block behind them.
+    /// the end of a block behind them. If they are all that there are, the bytes lie in blocks of memory.
     pub(super) fn commit(&mut self, records: usize, salt: u64) -> Vec<&[u8]> {
-        let commit = self.records.get_mut(self.done..).unwrap_or_default();
-        let commit = commit.get_mut(..records).unwrap_or_default();
-        let durable = commit.first().map_or(0, |first| first.head.lsn);
-        let mut ranges: Vec<(usize, Range<usize>)> = Vec::new();
-        for (number, Record { head, piece, at }) in commit.iter_mut().enumerate() {
-            head.durable = durable;
-            head.is_last = number + 1 == records;
-            let range = *at..*at + head.bytes() as usize;
-            let bytes = self.pieces.get_mut(*piece).and_then(|piece| piece.get_mut(range.clone()));
-            finish(bytes.unwrap_or_default(), head, salt);
-            match ranges.last_mut() {
-                Some((last, before)) if *last == *piece => before.end = range.end,
-                _ => ranges.push((*piece, range)),
-            }
+        let commit = self.done..self.done + records;
+        let all = self.records.get(commit.clone()).unwrap_or_default();
+        let (Some(first), Some(last)) = (all.first(), all.last()) else { return Vec::new() };
+        let (durable, range) = (first.head.lsn, first.at..last.at + last.head.bytes() as usize);
+        for at in commit.clone() {
+            self.finish(at, durable, at + 1 == commit.end, salt);
         }
-        let bytes: usize = ranges.iter().map(|(_, range)| range.len()).sum();
-        let padding = ZEROS.get(..bytes.next_multiple_of(ZEROS.len()) - bytes);
-        let piece = |(piece, range): (usize, Range<usize>)| self.pieces.get(piece).and_then(|piece| piece.get(range));
-        ranges.into_iter().filter_map(piece).chain(padding).collect()
+        let mut padding = ZEROS.get(..range.len().next_multiple_of(ZEROS.len()) - range.len()).unwrap_or_default();
+        let mut end = range.end;
+        if commit.end == self.records.len() {
+            // Once, if it is asked for again.
+            if self.bytes() == end {
+                self.extend(padding);
+            }
+            end += std::mem::take(&mut padding).len();
+        }
+        self.slices(range.start..end).chain((!padding.is_empty()).then_some(padding)).collect()
+    }
+
+    /// Writes the head of a record and its checksums around the payload that is there already.
+    fn finish(&mut self, record: usize, durable: u64, is_last: bool, salt: u64) {
+        let Some(Record { head, at }) = self.records.get_mut(record) else { return };
+        head.durable = durable;
+        head.is_last = is_last;
+        let (at, encoded) = (*at, head.encode(salt));
+        let payload = at + HEAD..at + HEAD + head.payload_bytes as usize;
+        let sum = payload_sum(&encoded, self.slices(payload.clone()));
+        self.overwrite(at, &encoded);
+        self.overwrite(payload.end, &sum.to_le_bytes());
+    }
+
+    /// The bytes of a range, piece by piece.
+    fn slices(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        parts(range).filter_map(|(piece, within)| self.pieces.get(piece)?.get(within))
+    }
+
+    fn overwrite(&mut self, at: usize, mut bytes: &[u8]) {
+        for (piece, within) in parts(at..at + bytes.len()) {
+            let Some((part, rest)) = bytes.split_at_checked(within.len()) else { return };
+            if let Some(place) = self.pieces.get_mut(piece).and_then(|piece| piece.bytes_mut().get_mut(within)) {
+                place.copy_from_slice(part);
+            }
+            bytes = rest;
+        }
     }
 
     /// So many records more are durable.
@@ -98,7 +135,7 @@ impl Records {
     /// Forgets everything but a little of the memory.
     pub(super) fn clear(&mut self) {
         for mut piece in self.pieces.drain(..) {
-            if piece.capacity() <= PIECE_BYTES && self.spare.len() < PIECES_KEPT {
+            if self.spare.len() < PIECES_KEPT {
                 piece.clear();
                 self.spare.push(piece);
             }
@@ -109,13 +146,10 @@ impl Records {
     }
 }
 
-/// Writes the head of a record and its checksums around the payload that is there already.
-pub(super) fn finish(record: &mut [u8], head: &Head, salt: u64) {
-    let encoded = head.encode(salt);
-    let Some((front, rest)) = record.split_first_chunk_mut::<HEAD>() else { return };
-    *front = encoded;
-    let Some((payload, rest)) = rest.split_at_mut_checked(head.payload_bytes as usize) else { return };
-    if let Some(sum) = rest.first_chunk_mut::<4>() {
-        *sum = payload_sum(&encoded, payload).to_le_bytes();
-    }
+/// The parts of a range in the pieces in which it lies.
+fn parts(range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+    (range.start / PIECE_BYTES..range.end.div_ceil(PIECE_BYTES)).map(move |piece| {
+        let begin = piece * PIECE_BYTES;
+        (piece, range.start.max(begin) - begin..range.end.min(begin + PIECE_BYTES) - begin)
+    })
 }

@@ -163,7 +163,7 @@ impl Walk {
         let record = self.window.at(self.offset, AROUND + head.payload_bytes as usize)?;
         let Some((front, sum)) = record.split_last_chunk::<4>() else { return Ok(false) };
         let Some((head, payload)) = front.split_first_chunk::<HEAD>() else { return Ok(false) };
-        let matches = payload_sum(head, payload) == u32::from_le_bytes(*sum);
+        let matches = payload_sum(head, [payload]) == u32::from_le_bytes(*sum);
         self.payload.clear();
         self.payload.extend_from_slice(payload);
         Ok(matches)

@@ -147,10 +147,10 @@ fn the_reserve_lets_a_log_be_opened_and_drained_on_a_full_disk() {
     assert!(log.stats().has_reserve);
     append(&log, &mut Random::new(1), 100);
     log.commit_pending().unwrap();
-    files.stop_at(files.operations());
-    drop(log);
     // The last commit is written again, for which there is no space but the reserve.
-    let files = files.crash();
+    let crashed = files.crash();
+    drop(log);
+    let files = crashed;
     files.set_capacity(48 << 10);
     let (log, recovered) = open(&files, with_reserve(2), 0).unwrap();
     assert_eq!(read(recovered).len(), 1);
@@ -163,9 +163,10 @@ fn the_reserve_lets_a_log_be_opened_and_drained_on_a_full_disk() {
 fn a_log_without_space_for_its_last_records_says_so() {
     let files = Simulated::new(1);
     let (log, _) = begun(&files);
-    files.stop_at(files.operations());
+    // Before it is sealed: then nothing would be written again.
+    let crashed = files.crash();
     drop(log);
-    let files = files.crash();
+    let files = crashed;
     files.set_capacity(0);
     let refused = open(&files, options(2), 0).unwrap_err();
     assert_eq!(refused.kind(), Kind::Storage);

@@ -31,8 +31,10 @@ fn the_checksum_of_a_payload_is_another_for_each_head() {
         is_last: false,
         payload_bytes: 3,
     };
-    assert_ne!(payload_sum(&head(1).encode(7), b"abc"), payload_sum(&head(2).encode(7), b"abc"));
-    assert_ne!(payload_sum(&head(1).encode(7), b"abc"), payload_sum(&head(1).encode(8), b"abc"));
+    let sum = payload_sum(&head(1).encode(7), [&b"abc"[..]]);
+    assert_eq!(payload_sum(&head(1).encode(7), [&b"a"[..], b"", b"bc"]), sum, "in whatever pieces it lies");
+    assert_ne!(sum, payload_sum(&head(2).encode(7), [&b"abc"[..]]));
+    assert_ne!(sum, payload_sum(&head(1).encode(8), [&b"abc"[..]]));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod group;
 mod limits;
 mod model;
 mod power;
+mod records;
 mod use_it;
 
 use std::path::PathBuf;
