@@ -4,6 +4,8 @@
 //! [`sandbox`]) → [`tables`] → [`write`]. Beside it [`webhook`] makes OTLP of what other tools send. [`run`] knows them
 //! all and joins them.
 
+#![forbid(unsafe_code)]
+
 pub mod batch;
 pub mod chain;
 pub mod config;

@@ -1,5 +1,7 @@
 //! The program: arguments → configuration → run → exit code.
 
+#![deny(unsafe_code)]
+
 mod commands;
 
 use clap::{Parser, Subcommand};
@@ -57,6 +59,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    commands::allocator::share_arenas();
     let done = match Arguments::parse().command {
         Command::Run { config } => commands::run::run(config.as_deref()),
         Command::Demo(options) => commands::demo::run(&options),

@@ -1,5 +1,6 @@
 //! What each command does, one file a command.
 
+pub(crate) mod allocator;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod doctor;
