@@ -4,10 +4,10 @@
 /// that has another arena cannot use; rows go from thread to thread here, so that the process would keep the peak of each. At 64
 /// senders of spans the peak is about 20 MiB lower for it, and as many rows pass (`docs/performance.md`).
 ///
-/// Whoever starts the program and sets `MALLOC_ARENA_MAX` is obeyed. Programs that embed the library decide for themselves.
+/// Whoever starts the program and sets `MALLOC_ARENA_MAX` or `GLIBC_TUNABLES` is obeyed. Programs that embed the library decide for themselves.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn share_arenas() {
-    if std::env::var_os("MALLOC_ARENA_MAX").is_some() {
+    if ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"].iter().any(|name| std::env::var_os(name).is_some()) {
         return;
     }
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -51,8 +51,3 @@ impl Deref for Aligned {
         self.memory.get(self.begin..).unwrap_or_default()
     }
 }
-
-/// Whether bytes are whole blocks of memory.
-pub(super) fn are_blocks(bytes: &[u8]) -> bool {
-    bytes.as_ptr().addr().is_multiple_of(BLOCK) && bytes.len().is_multiple_of(BLOCK)
-}

@@ -8,11 +8,11 @@ use std::path::Path;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::File;
-use super::aligned::{Aligned, BLOCK, are_blocks};
+use super::aligned::{Aligned, BLOCK};
 use super::real::Open;
 
 /// The buffer for what does not lie in blocks of memory, in bytes.
-const BUFFER_BYTES: usize = 64 << 10;
+const BUFFER_BYTES: usize = 512 << 10;
 
 #[derive(Debug)]
 pub(super) struct Direct {
@@ -77,7 +77,10 @@ impl File for Direct {
             let message = format!("{bytes} bytes, where a file that is written directly takes multiples of {BLOCK}");
             return Err(io::Error::new(ErrorKind::InvalidInput, message));
         }
-        if pieces.iter().all(|piece| are_blocks(piece)) { self.write_blocks(pieces) } else { self.copy_blocks(pieces) }
+        let blocks = pieces.iter().take_while(|piece| are_blocks(piece)).count();
+        let (blocks, others) = pieces.split_at(blocks);
+        self.write_blocks(blocks)?;
+        if others.is_empty() { Ok(()) } else { self.copy_blocks(others) }
     }
 
     fn seek(&mut self, to: u64) -> io::Result<()> {
@@ -91,6 +94,11 @@ impl File for Direct {
     fn allocate(&mut self, bytes: u64) -> io::Result<()> {
         self.open.allocate(bytes)
     }
+}
+
+/// Whether bytes are whole blocks of memory.
+fn are_blocks(bytes: &[u8]) -> bool {
+    bytes.as_ptr().addr().is_multiple_of(BLOCK) && bytes.len().is_multiple_of(BLOCK)
 }
 
 fn is_direct(file: &fs::File) -> io::Result<bool> {
@@ -113,6 +121,7 @@ mod tests {
             Err(error) => panic!("{error}"),
         };
         file.write_all(&[1; BLOCK]).unwrap();
+        assert!(is_direct(&file.open.0).unwrap());
         // Neither an address nor a length that a disk has.
         file.write_blocks(&[&[2; 100], &[3; 50]]).unwrap();
         file.write_all(&[4; BLOCK]).unwrap();

@@ -175,13 +175,17 @@ impl Segment {
             bytes = shorter(bytes);
         }
         let unnamed = folder.options.folder.join(UNNAMED);
-        let made = |head: SegmentHead| -> io::Result<Box<dyn File>> {
+        let begun = |head: SegmentHead, is_direct: bool| -> io::Result<Box<dyn File>> {
             remove_if_there(&*folder.files, &unnamed)?;
-            let mut file = folder.files.create_direct(&unnamed)?;
+            let files = &folder.files;
+            let mut file = if is_direct { files.create_direct(&unnamed)? } else { files.create_private(&unnamed)? };
             file.allocate(head.bytes)?;
             file.write_all(&head.encode())?;
             Ok(file)
         };
+        // A file system of another process may say only when written to that it cannot be, directly.
+        let made =
+            |head| begun(head, true).or_else(|error| if is_unsuited(&error) { begun(head, false) } else { Err(error) });
         loop {
             let head = SegmentHead { salt: salt(folder.options.salt, first), first, bytes };
             let error = match made(head) {
@@ -264,6 +268,11 @@ impl Segment {
             error.message()
         )))
     }
+}
+
+/// Whether a file system refuses how it is written to, and not what.
+fn is_unsuited(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 /// The salt of a segment, another one for each: a finalizer of splitmix64 over both numbers.

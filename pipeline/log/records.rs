@@ -92,9 +92,8 @@ impl Records {
         let mut end = range.end;
         if commit.end == self.records.len() {
             // Once, if it is asked for again.
-            if self.bytes() == end {
-                self.extend(padding);
-            }
+            let wanted = end + padding.len() - self.bytes();
+            self.extend(ZEROS.get(..wanted).unwrap_or_default());
             end += std::mem::take(&mut padding).len();
         }
         self.slices(range.start..end).chain((!padding.is_empty()).then_some(padding)).collect()

@@ -211,6 +211,9 @@ impl Partition {
             buffer.bytes += taken.bytes;
             buffer.batches.splice(0..0, taken.batches);
             self.under_way.store(0, Relaxed);
+            // A file that is there has its beginning in memory.
+            let held = file.as_ref().map_or(0, OpenFile::held);
+            self.account.memory.fetch_add(held - self.held.swap(held, Relaxed), Relaxed);
             return Err(error);
         }
         let Some(open) = file else { return Ok(()) };
