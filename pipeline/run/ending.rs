@@ -1,6 +1,7 @@
 //! The end of an epoch: a cut through the stream at a position of the log, and the commit of all that lies before it.
 
 use super::coalesce::Cut;
+use super::trouble::Step;
 use super::{NOT_REPLAYING, Shared, account};
 use crate::log::Lsn;
 use crate::write::Along;
@@ -28,19 +29,21 @@ impl Shared {
     ///
     /// `Storage` where the disk or the object store does not take a file. Nothing is lost; the next call goes on.
     pub(super) fn end_epoch(&self) -> Result<()> {
-        self.noted(self.commit().and_then(|()| self.publish()))
+        self.commit_epoch().and_then(|()| self.publish())
     }
 
     /// Commits the epoch: from then on the next start publishes its files, if this process does not.
     pub(super) fn commit_epoch(&self) -> Result<()> {
-        self.noted(self.commit())
+        self.noted(Step::Commit, self.commit())
     }
 
     /// Publishes what is committed, and lets go of the log up to there.
     pub(super) fn publish(&self) -> Result<()> {
-        let published = self.writer.publish();
-        self.watch_writer();
-        published?;
+        self.noted(Step::Publish, self.publish_all())
+    }
+
+    fn publish_all(&self) -> Result<()> {
+        self.writer.publish()?;
         self.log.set_other_bytes(self.writer.pending().staged_bytes);
         self.log.trim(self.writer.published_position())?;
         // There is more room than after the commit.
@@ -107,10 +110,10 @@ impl Shared {
                 self.rotate(cut)?;
                 self.commit_rotated()?;
             }
-            self.log.take_reserve()?;
-            self.publish()
+            self.log.take_reserve().map(drop)
         };
-        self.noted(end())
+        self.noted(Step::Commit, end())?;
+        self.publish()
     }
 
     /// The position up to which records have entered.
@@ -204,29 +207,10 @@ impl Shared {
         self.failure.lost().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    fn noted(&self, ended: Result<()>) -> Result<()> {
+    fn noted(&self, step: Step, ended: Result<()>) -> Result<()> {
         self.watch_writer();
-        self.set_trouble(ended.as_ref().err().cloned());
+        self.troubles.set(step, ended.as_ref().err().cloned());
         ended
-    }
-
-    pub(super) fn set_trouble(&self, trouble: Option<Error>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-
-    /// Why requests are told to come back, or their rows wait to be written, if the disk or the store is why.
-    pub(super) fn trouble(&self) -> Option<Error> {
-        let shortage = self.log.shortage();
-        if self.log.is_full() {
-            return shortage;
-        }
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let trouble = trouble.map(|error| error.within("the tables cannot be written"));
-        // A log that has as much as it may is what comes of it.
-        trouble.or(shortage).or_else(|| {
-            let since = self.overdue()?.as_secs();
-            Some(Error::storage(format!("no epoch has ended for {since} s, since its rows could not be written")))
-        })
     }
 
     /// There is nothing that an epoch could have.

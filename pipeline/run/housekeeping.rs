@@ -86,10 +86,8 @@ impl Task {
         let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) else { return false };
         match thread.join() {
             Ok(Ok(())) => return false,
-            Ok(Err(error)) if passes(&error) => {
-                shared.set_trouble(Some(error));
-                return true;
-            }
+            // It was told where it came up.
+            Ok(Err(error)) if passes(&error) => return true,
             Ok(Err(error)) => shared.failure.set(error),
             Err(_) => shared
                 .failure

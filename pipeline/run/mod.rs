@@ -13,6 +13,7 @@ mod failure;
 mod housekeeping;
 mod intake;
 mod queue;
+mod trouble;
 mod watermark;
 mod workers;
 
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use trouble::Troubles;
 
 /// How long a shutdown waits for what is under way before it reports what is left.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(60);
@@ -88,8 +90,7 @@ struct Shared {
     /// New requests are refused.
     stopping: AtomicBool,
     failure: Failure,
-    /// Why rows could not be written, or the last epoch not be ended or published, if that is so.
-    trouble: Mutex<Option<Error>>,
+    troubles: Troubles,
     receivers: Mutex<Option<Arc<receive::Counters>>>,
     /// How long a shutdown waits for an object store.
     publish_max: Duration,
@@ -183,7 +184,7 @@ impl Builder {
             refused: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             failure,
-            trouble: Mutex::default(),
+            troubles: Troubles::default(),
             receivers: Mutex::default(),
             publish_max,
             config,

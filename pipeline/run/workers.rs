@@ -1,6 +1,7 @@
 //! The workers: each takes the next batch through the chain into the tables.
 
 use super::queue::Job;
+use super::trouble::Step;
 use super::{Shared, housekeeping};
 use crate::batch::Batch;
 use crate::chain::Emitted;
@@ -84,13 +85,13 @@ fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
                 // The end of the epoch, which makes room, waits for these rows. An error here is met again at that end.
                 let _ = shared.log.release_reserve();
             }
-            shared.set_trouble(Some(error));
+            shared.troubles.set(Step::Write, Some(error));
             waited = true;
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_secs(5));
     }
     if waited {
-        shared.set_trouble(None);
+        shared.troubles.set(Step::Write, None);
     }
 }

@@ -1,0 +1,214 @@
+//! Trouble of the disk that passes: it is told for as long as it lasts, what could not be done is done when it is over, and
+//! nobody has to send anything for that.
+
+mod service;
+
+use prost::Message;
+use service::rows::{self, Cell};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use weir::Signal;
+use weir::config::{Config, Destination};
+use weir::files::{Entry, File, Files, Lock, Simulated, Stat};
+use weir::run::Pipeline;
+
+/// Longer than anything here may take.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// Epochs by the clock would come too late.
+const LATE: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Create,
+    /// Of what gets this name.
+    Rename,
+    Remove,
+}
+
+/// What happens before an operation: it fails or not.
+type Before = Arc<dyn Fn(Operation, &Path) -> io::Result<()> + Send + Sync>;
+
+/// A disk with a test in its way.
+#[derive(Clone)]
+struct Disk {
+    files: Simulated,
+    before: Arc<Mutex<Option<Before>>>,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self { files: Simulated::new(1), before: Arc::default() }
+    }
+
+    /// From now on this comes before every operation.
+    fn set(&self, before: impl Fn(Operation, &Path) -> io::Result<()> + Send + Sync + 'static) {
+        *self.before.lock().unwrap() = Some(Arc::new(before));
+    }
+
+    /// Everything is as it should be.
+    fn mend(&self) {
+        *self.before.lock().unwrap() = None;
+    }
+
+    fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        let before = self.before.lock().unwrap().clone();
+        before.map_or(Ok(()), |before| before(operation, path))
+    }
+
+    fn start(&self, configure: impl FnOnce(&mut Config)) -> Pipeline {
+        let mut config = Config::default();
+        config.plugins.clear();
+        config.write.to = Destination::Local("/data".into());
+        (config.write.epoch, config.write.first_epoch) = (LATE, LATE);
+        config.batch.workers = 1;
+        config.batch.delay_max = Duration::from_millis(5);
+        config.watch.metrics = false;
+        (config.log.segment_bytes, config.log.reserve_bytes) = (128 << 10, 0);
+        configure(&mut config);
+        Pipeline::builder().config(config).files(Arc::new(self.clone())).start().unwrap()
+    }
+
+    /// Ends the pipeline and finds each of the requests below a number in the tables, once.
+    fn check(&self, pipeline: Pipeline, requests: u64) {
+        let summary = pipeline.shutdown();
+        assert!(summary.failure.is_none() && summary.pending == 0, "{summary:?}");
+        let paths = below(&self.files, Path::new("/data/logs")).into_iter();
+        let number = |row: rows::Row| match &row["event_name"] {
+            Cell::Text(number) => number.parse::<u64>().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let numbers: Vec<u64> =
+            paths.flat_map(|path| rows::of_content(self.files.read(&path).unwrap())).map(number).collect();
+        assert_eq!(numbers.len() as u64, requests, "each once");
+        assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>(), (0..requests).collect());
+    }
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+impl Files for Disk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.before(Operation::Create, path)?;
+        self.files.create(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.read(path)
+    }
+
+    fn read_range(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.files.read_range(path, offset, len)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Operation::Rename, to)?;
+        self.files.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::Remove, path)?;
+        self.files.remove(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        self.files.list(folder)
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.files.make_folder(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.files.sync_folder(folder)
+    }
+
+    fn set_len(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        self.files.set_len(path, bytes)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.files.stat(path)
+    }
+
+    fn free(&self, folder: &Path) -> io::Result<Option<u64>> {
+        self.files.free(folder)
+    }
+
+    fn lock(&self, folder: &Path) -> io::Result<Lock> {
+        self.files.lock(folder)
+    }
+}
+
+fn refuse_if(refused: bool) -> io::Result<()> {
+    if refused { Err(io::Error::other("input/output error (of the test)")) } else { Ok(()) }
+}
+
+/// Every file below a folder.
+fn below(files: &Simulated, folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = files.list(folder) else { return Vec::new() };
+    let of = |entry: Entry| {
+        let path = folder.join(&entry.name);
+        if entry.stat.is_folder { below(files, &path) } else { vec![path] }
+    };
+    entries.into_iter().flat_map(of).collect()
+}
+
+/// A request of one log record, numbered, with so many bytes that take next to nothing in a file.
+fn request(number: u64, bytes: usize) -> Vec<u8> {
+    let mut record = service::log(&"x".repeat(bytes));
+    record.event_name = number.to_string();
+    service::logs(vec![record]).encode_to_vec()
+}
+
+/// Waits for what must come.
+fn until(what: &str, mut come: impl FnMut() -> bool) {
+    let end = Instant::now() + HANGS;
+    while !come() {
+        assert!(Instant::now() < end, "it never comes: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn metric(pipeline: &Pipeline, name: &str, label: Option<&str>) -> f64 {
+    let families = pipeline.metrics();
+    let family = families.iter().find(|family| family.name == name).unwrap();
+    let has_it = |labels: &[(&str, String)]| label.is_none_or(|label| labels.iter().any(|(_, value)| value == label));
+    family.samples.iter().find(|(labels, _)| has_it(labels)).unwrap().1
+}
+
+fn says(pipeline: &Pipeline, part: &str) -> bool {
+    pipeline.trouble().is_some_and(|trouble| trouble.message().contains(part))
+}
+
+#[test]
+fn tables_that_are_away_are_trouble_until_they_are_back_whatever_is_committed_meanwhile() {
+    let disk = Disk::new();
+    let soon = Duration::from_millis(20);
+    let pipeline = disk.start(|config| (config.write.epoch, config.write.first_epoch) = (soon, soon));
+    disk.set(|operation, path| refuse_if(operation == Operation::Rename && path.starts_with("/data/logs")));
+    let is_told = || says(&pipeline, "the tables cannot be written: cannot move a staged file to /data/logs/");
+    pipeline.ingest(Signal::Logs, &request(0, 100)).unwrap();
+    until("trouble", is_told);
+    // An epoch that is committed says nothing about the tables.
+    for number in 1..4 {
+        let epochs = metric(&pipeline, "weir_epochs_total", None);
+        pipeline.ingest(Signal::Logs, &request(number, 100)).unwrap();
+        until("an epoch", || {
+            assert!(is_told(), "{:?}", pipeline.trouble());
+            metric(&pipeline, "weir_epochs_total", None) > epochs
+        });
+        assert!(is_told(), "{:?}", pipeline.trouble());
+    }
+    // Nobody sends anything more.
+    disk.mend();
+    until("the end of the trouble", || pipeline.trouble().is_none());
+    disk.check(pipeline, 4);
+}
