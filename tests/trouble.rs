@@ -10,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use weir::Signal;
 use weir::config::{Config, Destination};
 use weir::files::{Entry, File, Files, Lock, Simulated, Stat};
 use weir::run::Pipeline;
+use weir::{Kind, Signal};
 
 /// Longer than anything here may take.
 const HANGS: Duration = Duration::from_secs(60);
@@ -186,6 +186,44 @@ fn metric(pipeline: &Pipeline, name: &str, label: Option<&str>) -> f64 {
 
 fn says(pipeline: &Pipeline, part: &str) -> bool {
     pipeline.trouble().is_some_and(|trouble| trouble.message().contains(part))
+}
+
+/// What is left to be done is to let go of the log, which is as large as it may be, so that no request causes another epoch.
+/// For a while the files cannot be removed whose names end in that.
+fn a_log_is_let_go_when_it_can_be(removed: &'static str, is_published: bool) {
+    let disk = Disk::new();
+    let pipeline = disk.start(|config| {
+        (config.log.disk_soft_bytes, config.log.disk_hard_bytes) = (1 << 20, 2 << 20);
+    });
+    disk.set(move |operation, path| {
+        refuse_if(operation == Operation::Remove && path.to_str().is_some_and(|path| path.ends_with(removed)))
+    });
+    let mut requests = 0;
+    until("a log that is full though all of it is in an epoch", || {
+        match pipeline.ingest(Signal::Logs, &request(requests, 50_000)) {
+            Ok(_) => requests += 1,
+            Err(refused) => {
+                assert_eq!(refused.kind(), Kind::Overload, "{refused}");
+                let all = |stage| metric(&pipeline, "weir_lag_requests", Some(stage)) == 0.0;
+                return all("epoch") && all("publish") == is_published && says(&pipeline, "cannot remove");
+            }
+        }
+        false
+    });
+    disk.mend();
+    until("room", || pipeline.ingest(Signal::Logs, &request(requests, 50_000)).is_ok());
+    until("the end of the trouble", || pipeline.trouble().is_none());
+    disk.check(pipeline, requests + 1);
+}
+
+#[test]
+fn a_full_log_of_which_a_segment_could_not_be_removed_is_trimmed_when_it_can_be() {
+    a_log_is_let_go_when_it_can_be(".wal", true);
+}
+
+#[test]
+fn an_epoch_is_published_and_a_full_log_trimmed_when_the_record_before_can_be_removed() {
+    a_log_is_let_go_when_it_can_be(".record", false);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What happens by the clock: rows that waited long enough become a batch, and epochs end.
 
+use super::trouble::Step;
 use super::{NOT_REPLAYING, Shared};
 use crate::{Error, Kind, Result};
 use std::sync::Arc;
@@ -51,8 +52,10 @@ fn tick(shared: &Arc<Shared>) {
             epochs.begin();
             commit.start(shared, Shared::commit_epoch);
         }
-        // A store that is slow or away must not keep epochs from being committed.
-        if publish.is_idle() && shared.writer.unpublished_epochs() > 0 && Instant::now() >= publish_at {
+        // A store that is slow or away must not keep epochs from being committed. After trouble there may be no epoch left that
+        // is not published, but the log to be trimmed.
+        let is_left = shared.writer.unpublished_epochs() > 0 || shared.troubles.has(Step::Publish);
+        if publish.is_idle() && is_left && Instant::now() >= publish_at {
             publish.start(shared, Shared::publish);
         }
     }

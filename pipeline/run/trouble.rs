@@ -25,6 +25,11 @@ impl Troubles {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)[step as usize] = trouble;
     }
 
+    /// Whether a step could not be done when it was tried last, so that it must be tried again.
+    pub(super) fn has(&self, step: Step) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[step as usize].is_some()
+    }
+
     /// The first trouble that there is.
     fn first(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().next().cloned()

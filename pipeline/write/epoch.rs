@@ -144,14 +144,22 @@ impl Writer {
         let _one = locked(&self.publishing);
         let mut closed = Closed::default();
         loop {
-            let first = locked(&self.closing).front().filter(|first| first.recorded.load(Relaxed)).cloned();
-            let Some(first) = first else { return Ok(closed) };
+            let Some(first) = self.first_unpublished()? else { return Ok(closed) };
             self.publish_epoch(&first.epoch, &mut closed)?;
             locked(&self.closing).pop_front();
-            let mut ledger = locked(&self.ledger);
-            ledger.published = first.along.position;
-            self.forget(&mut ledger, first.epoch.number + 1)?;
+            locked(&self.ledger).published = first.along.position;
         }
+    }
+
+    /// The oldest recorded epoch that is not published, with no record before it any more: also one that could not be removed
+    /// at first has to go before the next files are moved.
+    fn first_unpublished(&self) -> Result<Option<Arc<Closing>>> {
+        // No epoch is recorded in the meantime.
+        let mut ledger = locked(&self.ledger);
+        let first = locked(&self.closing).front().filter(|first| first.recorded.load(Relaxed)).cloned();
+        let before = first.as_ref().map_or(u64::MAX, |first| first.epoch.number);
+        self.forget(&mut ledger, before)?;
+        Ok(first)
     }
 
     /// Removes the records before an epoch, but not the last one.
