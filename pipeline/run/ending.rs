@@ -1,6 +1,7 @@
 //! The end of an epoch: a cut through the stream at a position of the log, and the commit of all that lies before it.
 
 use super::coalesce::Cut;
+use super::queue::Queue;
 use super::trouble::Step;
 use super::{NOT_REPLAYING, Shared, account};
 use crate::log::Lsn;
@@ -20,6 +21,15 @@ const ASKED_MAX: usize = 1_000;
 
 /// How many epochs may pass without one that ends before requests should go elsewhere.
 const OVERDUE: u32 = 3;
+
+/// What the queue holds back until this is dropped, also by a panic: a shutdown would wait for it.
+struct Held<'a>(&'a Queue);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.resume();
+    }
+}
 
 impl Shared {
     /// Ends the epoch: every row that was accepted before the call is in a published file after it, and the log is shorter by
@@ -63,10 +73,11 @@ impl Shared {
             return Ok(());
         }
         let cut = self.coalescer.cut(&self.queue, || self.position());
+        let held = Held(&self.queue);
         self.queue.settle();
         // Again: rows of this epoch may be what was lost.
         let rotated = self.refuse_if_lost().and_then(|()| self.rotate(cut));
-        self.queue.resume();
+        drop(held);
         rotated?;
         self.commit_rotated()
     }
@@ -164,13 +175,12 @@ impl Shared {
         if let Some(last) = position.checked_sub(1).filter(|_| self.replaying.load(Relaxed) == NOT_REPLAYING) {
             self.wait_durable(last)?;
         }
-        let committed = self.writer.commit();
+        let commit = || self.writer.commit_if(|| self.refuse_if_lost());
         // A full disk: what was kept free for this moment is given up, and taken again when there is room.
-        let committed = match committed {
-            Err(error) if super::housekeeping::passes(&error) && self.log.release_reserve()? => self.writer.commit(),
-            committed => committed,
-        };
-        committed?;
+        match commit() {
+            Err(error) if super::housekeeping::passes(&error) && self.log.release_reserve()? => commit()?,
+            committed => committed?,
+        }
         self.epochs.fetch_add(1, Relaxed);
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Ok(())

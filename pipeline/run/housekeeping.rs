@@ -21,7 +21,11 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     std::thread::Builder::new()
         .name("weir-clock".into())
-        .spawn(move || tick(&shared))
+        .spawn(move || {
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tick(&shared))).is_err() {
+                shared.failure.set_lost(panicked("weir-clock"));
+            }
+        })
         .map_err(|error| Error::storage(format!("thread weir-clock could not be started: {error}")))
 }
 
@@ -70,9 +74,13 @@ fn tick(shared: &Arc<Shared>) {
             publish.start(shared, Shared::publish);
         }
     }
-    commit.join();
-    publish.join();
+    commit.join(shared);
+    publish.join(shared);
 }
+fn panicked(thread: &str) -> Error {
+    Error::bug(format!("thread {thread} ended in a panic; report it with the message above"))
+}
+
 /// A step that blocks for long, on a thread of its own.
 struct Task {
     name: &'static str,
@@ -102,23 +110,27 @@ impl Task {
         self.thread.is_some()
     }
 
-    /// Whether it has ended badly: with trouble that passes, which was told where it came up, or what is the pipeline's failure.
+    /// Whether it has ended, and badly.
     fn ended_badly(&mut self, shared: &Shared) -> bool {
-        let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) else { return false };
-        match thread.join() {
+        let ended = self.thread.take_if(|thread| thread.is_finished());
+        ended.is_some_and(|thread| self.is_bad(shared, thread.join()))
+    }
+
+    /// Trouble that passes was told where it came up; what does not is the pipeline's failure.
+    fn is_bad(&self, shared: &Shared, ended: std::thread::Result<Result<()>>) -> bool {
+        match ended {
             Ok(Ok(())) => return false,
             Ok(Err(error)) if passes(&error) => {}
             Ok(Err(error)) => shared.failure.set(error),
-            Err(_) => shared
-                .failure
-                .set(Error::bug(format!("thread {} ended in a panic; report it with the message above", self.name))),
+            // Nobody knows what it left undone: what is recorded stays so, and the log keeps the rest.
+            Err(_) => shared.failure.set_lost(panicked(self.name)),
         }
         true
     }
 
-    fn join(&mut self) {
+    fn join(&mut self, shared: &Shared) {
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            self.is_bad(shared, thread.join());
         }
     }
 }

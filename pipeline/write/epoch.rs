@@ -121,12 +121,19 @@ impl Writer {
     ///
     /// `Storage` where the disk takes nothing. The rows are kept, and the next call goes on where this one stopped.
     pub fn commit(&self) -> Result<()> {
+        self.commit_if(|| Ok(()))
+    }
+
+    /// The same where somebody else knows whether an epoch may still become durable: asked right before its record is written,
+    /// for staging may take long. An error leaves the epoch unrecorded.
+    pub fn commit_if(&self, may_stand: impl Fn() -> Result<()>) -> Result<()> {
         self.intact()?;
         let _one = locked(&self.committing);
         let unrecorded = |closing: &&Arc<Closing>| !closing.recorded.load(Relaxed);
         let ended: Vec<Arc<Closing>> = locked(&self.closing).iter().filter(unrecorded).cloned().collect();
         for closing in ended {
             self.stage(&closing)?;
+            may_stand()?;
             self.watched(self.record(&closing))?;
             self.watched(self.tidy(closing.epoch.number))?;
         }
