@@ -335,6 +335,12 @@ impl Pipeline {
         self.shared.trouble()
     }
 
+    /// Tells the [`trouble`](Pipeline::trouble), also of a pipeline that is shut down meanwhile.
+    pub fn troubles(&self) -> impl Fn() -> Option<Error> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.trouble()
+    }
+
     /// Whether `/metrics`, `/healthz` and `/readyz` are on the HTTP receiver.
     pub fn serves_pages(&self) -> bool {
         self.shared.config.watch.metrics && self.shared.config.watch.listen.is_none()
@@ -359,7 +365,8 @@ impl Pipeline {
         self.shared.failure.clone()
     }
 
-    /// Refuses new rows, writes and publishes all that was accepted, and ends the threads. An object store is given 30 s.
+    /// Refuses new rows, writes and publishes all that was accepted, and ends the threads. An object store is given 30 s; a disk
+    /// that takes nothing is waited for, and [`troubles`](Pipeline::troubles) tells why.
     ///
     /// What could not be published is in the summary: its `failure` says why, and `pending` how many rows stay in staging,
     /// from where the next start publishes them.
