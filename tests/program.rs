@@ -3,7 +3,7 @@
 mod service;
 
 use prost::Message;
-use service::program::{Program, output, printed, weir};
+use service::program::{Program, output, printed, signal, weir};
 use service::samples::Samples;
 use service::{http, rows};
 use std::path::Path;
@@ -116,6 +116,44 @@ fn a_port_in_use_is_named_with_the_key_that_sets_it() {
     for part in [address.as_str(), "receive.grpc", "in use"] {
         assert!(said.contains(part), "no {part:?} in\n{said}");
     }
+}
+
+/// Rows that the workers cannot write keep it from ending: more than the memory that the writer has for them.
+#[test]
+fn whoever_stops_it_while_the_disk_takes_nothing_is_told_why_it_waits_and_ends_it_by_asking_again() {
+    const MIB: usize = 1 << 20;
+    let folder = tempdir().unwrap();
+    let mut program = Program::start(folder.path(), "[write]\nepoch = \"1h\"\nfirst_epoch = \"1h\"\n");
+    let (staging, away) = (folder.path().join("data/_staging"), folder.path().join("away"));
+    std::fs::rename(&staging, &away).unwrap();
+    let body = service::logs(vec![service::log(&"x".repeat(MIB))]).encode_to_vec();
+    let mut taken = 0;
+    let mut refused = false;
+    while !refused {
+        match http::post(program.http, "/v1/logs", &body).status {
+            200 => taken += 1,
+            other => refused = other == 503,
+        }
+        refused |= http::get(program.http, "/readyz").status == 503;
+    }
+    let is_told = |line: &str| line.starts_with("warning: the tables cannot be written: ") && line.contains("_staging");
+    program.wait_for(is_told);
+
+    signal(program.id(), "TERM");
+    program.wait_for(|line| line.starts_with("stopping: "));
+    program.wait_for(is_told);
+    let hint = program.wait_for(|line| line.starts_with("still writing what is there; "));
+    assert!(hint.contains("Ctrl-C or SIGTERM ends it at once"), "{hint}");
+    let (status, said) = program.terminate();
+    assert_eq!(status.code(), Some(1), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("error: ended at once, as asked") && last.contains("is in the log"), "{said}");
+
+    std::fs::rename(&away, &staging).unwrap();
+    let next = Program::start(folder.path(), "");
+    let (status, said) = next.terminate();
+    assert!(status.success() && said.contains(&format!("recovered {taken} rows")), "{said}");
+    assert_eq!(rows::read(&folder.path().join("data"), "logs").len(), taken);
 }
 
 #[test]
@@ -263,6 +301,21 @@ fn the_demo_runs_and_leaves_tables() {
         assert!(!rows::files(&folder.path().join("data"), table).is_empty(), "no {table}: {out}\n{err}");
     }
     assert!(out.contains("data"), "it says where the files are: {out}");
+}
+
+/// What it has sent is more than the memory that the writer has for rows.
+#[test]
+fn a_demo_whose_disk_takes_nothing_says_why_it_waits_and_ends_when_it_is_asked_to() {
+    let folder = tempdir().unwrap();
+    let mut demo = Program::spawn(weir(folder.path(), &["demo", "--patience", "1"]));
+    demo.wait_for(|line| line.starts_with("listening for OTLP/gRPC on "));
+    std::fs::rename(folder.path().join("data/_staging"), folder.path().join("away")).unwrap();
+    demo.wait_for(|line| line.starts_with("still writing what is there; "));
+    signal(demo.id(), "INT");
+    let (status, said) = demo.ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("warning: the tables cannot be written: "), "{said}");
+    assert!(said.lines().last().unwrap().starts_with("error: ended at once, as asked"), "{said}");
 }
 
 /// Every option of a command, and what else its help has to say.

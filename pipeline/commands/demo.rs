@@ -3,6 +3,7 @@
 mod report;
 mod shown;
 
+use super::stop::Stop;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::logs_service_client::LogsServiceClient, metrics::v1::metrics_service_client::MetricsServiceClient,
     trace::v1::trace_service_client::TraceServiceClient,
@@ -53,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             address.set_port(0);
         }
     }
+    let durability = config.log.durability;
     let runtime = super::runtime()?;
     let started = Instant::now();
     let summary = runtime.block_on(async {
@@ -75,13 +77,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let endpoint = format!("http://{address}");
         let sent = tokio::select! {
             sent = replay(day, &endpoint, &pipeline, patience) => sent,
-            () = super::trouble::tell(|| pipeline.trouble()) => Ok(()),
+            never = super::trouble::tell(|| pipeline.trouble()) => match never {},
         };
         let _ = stop.send(());
         let _ = serving.await;
-        let summary = tokio::task::spawn_blocking(move || pipeline.shutdown())
-            .await
-            .map_err(|error| Error::bug(format!("the shutdown ended badly: {error}")))?;
+        // Until here Ctrl-C ends the demo at once, and from here on, too, but with what becomes of its rows.
+        let summary = Stop::listen(durability)?.shutdown(pipeline).await?;
         sent?;
         if let Some(error) = summary.failure {
             return Err(error);

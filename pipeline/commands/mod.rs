@@ -8,6 +8,7 @@ pub(crate) mod plugin;
 pub(crate) mod repair;
 pub(crate) mod replay;
 pub(crate) mod run;
+mod stop;
 mod trouble;
 
 use std::path::Path;

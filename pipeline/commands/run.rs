@@ -1,17 +1,17 @@
 //! `weir run`: receive, process, write, until a signal says stop.
 
+use super::stop::Stop;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use weir::Result;
 use weir::run::{NoIntake, Pipeline, Summary};
-use weir::{Error, Result};
 
 pub(crate) fn run(path: Option<&Path>) -> Result<()> {
     let config = super::configuration(path)?;
     let runtime = super::runtime()?;
     runtime.block_on(async {
         // Before anything says that it runs: whoever then asks it to stop is heard.
-        let mut stopped = Stop::new()?;
+        let stop = Stop::listen(config.log.durability)?;
         let pipeline = Pipeline::builder().config(config).progress(Box::new(reading)).start()?;
         let recovery = pipeline.recovery();
         if recovery.requests > 0 {
@@ -47,15 +47,18 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
         eprintln!("writing to {}; Ctrl-C stops and writes everything", pipeline.destination());
         let intake = pipeline.intake();
         let failed = pipeline.failure();
-        let stop = async {
+        let stopped = async {
             tokio::select! {
-                () = stopped.asked() => eprintln!("\nstopping: no new requests; writing what is there"),
-                () = failed.wait() => eprintln!("\nstopping: {}", failed.message()),
+                () = stop.asked() => eprintln!("\nstopping: no new requests; writing what is there"),
+                () = failed.wait() => {
+                    stop.begins();
+                    eprintln!("\nstopping: {}", failed.message());
+                }
             }
         };
         tokio::select! {
-            () = receivers.serve(intake, stop) => {}
-            () = super::trouble::tell(|| pipeline.trouble()) => {}
+            () = receivers.serve(intake, stopped) => {}
+            never = super::trouble::tell(|| pipeline.trouble()) => match never {},
         }
         if let Some(error) = failed.lost() {
             // Nothing is known any more about what the disk has. Whatever this process wrote now could be wrong: the next one
@@ -63,10 +66,7 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
             eprintln!("{error}");
             std::process::abort();
         }
-        // Writing what is left blocks; nothing else runs on this runtime any more.
-        let summary = tokio::task::spawn_blocking(move || pipeline.shutdown())
-            .await
-            .map_err(|error| weir::Error::bug(format!("the shutdown ended badly: {error}")))?;
+        let summary = stop.shutdown(pipeline).await?;
         eprint!("{}", account(&summary));
         match summary.failure {
             Some(error) => Err(error),
@@ -78,28 +78,6 @@ pub(crate) fn run(path: Option<&Path>) -> Result<()> {
 /// How far reading the log has come.
 fn reading(done: u64, total: u64) {
     eprintln!("reading the log: {} of {}", super::bytes(done), super::bytes(total));
-}
-
-/// Ctrl-C, and the request to terminate that supervisors send.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Error::storage(format!("the signals to stop cannot be heard: {error}")))
-        };
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Where every row went, for people.

@@ -1,5 +1,6 @@
 //! Says on stderr that the disk or the store is in trouble, and that it is over.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use weir::Error;
 
@@ -13,7 +14,7 @@ const OVER: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(600);
 
 /// Looks for trouble and tells of it, for as long as it is polled.
-pub(crate) async fn tell(trouble: impl Fn() -> Option<Error>) {
+pub(crate) async fn tell(trouble: impl Fn() -> Option<Error>) -> Infallible {
     let (start, mut told) = (Instant::now(), Told::default());
     loop {
         if let Some(line) = told.line(trouble().map(|error| error.to_string()), start.elapsed()) {

@@ -1,6 +1,8 @@
 //! The end of an epoch: a cut through the stream at a position of the log, and the commit of all that lies before it.
 
 use super::coalesce::Cut;
+use super::queue::Queue;
+use super::trouble::Step;
 use super::{NOT_REPLAYING, Shared, account};
 use crate::log::Lsn;
 use crate::write::Along;
@@ -20,6 +22,15 @@ const ASKED_MAX: usize = 1_000;
 /// How many epochs may pass without one that ends before requests should go elsewhere.
 const OVERDUE: u32 = 3;
 
+/// What the queue holds back until this is dropped, also by a panic: a shutdown would wait for it.
+struct Held<'a>(&'a Queue);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.resume();
+    }
+}
+
 impl Shared {
     /// Ends the epoch: every row that was accepted before the call is in a published file after it, and the log is shorter by
     /// them. What an earlier call could not complete is completed first.
@@ -28,19 +39,21 @@ impl Shared {
     ///
     /// `Storage` where the disk or the object store does not take a file. Nothing is lost; the next call goes on.
     pub(super) fn end_epoch(&self) -> Result<()> {
-        self.noted(self.commit().and_then(|()| self.publish()))
+        self.commit_epoch().and_then(|()| self.publish())
     }
 
     /// Commits the epoch: from then on the next start publishes its files, if this process does not.
     pub(super) fn commit_epoch(&self) -> Result<()> {
-        self.noted(self.commit())
+        self.noted(Step::Commit, self.commit())
     }
 
     /// Publishes what is committed, and lets go of the log up to there.
     pub(super) fn publish(&self) -> Result<()> {
-        let published = self.writer.publish();
-        self.watch_writer();
-        published?;
+        self.noted(Step::Publish, self.publish_all())
+    }
+
+    fn publish_all(&self) -> Result<()> {
+        self.writer.publish()?;
         self.log.set_other_bytes(self.writer.pending().staged_bytes);
         self.log.trim(self.writer.published_position())?;
         // There is more room than after the commit.
@@ -60,10 +73,11 @@ impl Shared {
             return Ok(());
         }
         let cut = self.coalescer.cut(&self.queue, || self.position());
+        let held = Held(&self.queue);
         self.queue.settle();
         // Again: rows of this epoch may be what was lost.
         let rotated = self.refuse_if_lost().and_then(|()| self.rotate(cut));
-        self.queue.resume();
+        drop(held);
         rotated?;
         self.commit_rotated()
     }
@@ -107,10 +121,10 @@ impl Shared {
                 self.rotate(cut)?;
                 self.commit_rotated()?;
             }
-            self.log.take_reserve()?;
-            self.publish()
+            self.log.take_reserve().map(drop)
         };
-        self.noted(end())
+        self.noted(Step::Commit, end())?;
+        self.publish()
     }
 
     /// The position up to which records have entered.
@@ -161,13 +175,12 @@ impl Shared {
         if let Some(last) = position.checked_sub(1).filter(|_| self.replaying.load(Relaxed) == NOT_REPLAYING) {
             self.wait_durable(last)?;
         }
-        let committed = self.writer.commit();
+        let commit = || self.writer.commit_if(|| self.refuse_if_lost());
         // A full disk: what was kept free for this moment is given up, and taken again when there is room.
-        let committed = match committed {
-            Err(error) if super::housekeeping::passes(&error) && self.log.release_reserve()? => self.writer.commit(),
-            committed => committed,
-        };
-        committed?;
+        match commit() {
+            Err(error) if super::housekeeping::passes(&error) && self.log.release_reserve()? => commit()?,
+            committed => committed?,
+        }
         self.epochs.fetch_add(1, Relaxed);
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Ok(())
@@ -204,29 +217,10 @@ impl Shared {
         self.failure.lost().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    fn noted(&self, ended: Result<()>) -> Result<()> {
+    fn noted(&self, step: Step, ended: Result<()>) -> Result<()> {
         self.watch_writer();
-        self.set_trouble(ended.as_ref().err().cloned());
+        self.troubles.set(step, ended.as_ref().err().cloned());
         ended
-    }
-
-    pub(super) fn set_trouble(&self, trouble: Option<Error>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-
-    /// Why requests are told to come back, or their rows wait to be written, if the disk or the store is why.
-    pub(super) fn trouble(&self) -> Option<Error> {
-        let shortage = self.log.shortage();
-        if self.log.is_full() {
-            return shortage;
-        }
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let trouble = trouble.map(|error| error.within("the tables cannot be written"));
-        // A log that has as much as it may is what comes of it.
-        trouble.or(shortage).or_else(|| {
-            let since = self.overdue()?.as_secs();
-            Some(Error::storage(format!("no epoch has ended for {since} s, since its rows could not be written")))
-        })
     }
 
     /// There is nothing that an epoch could have.

@@ -13,6 +13,7 @@ mod failure;
 mod housekeeping;
 mod intake;
 mod queue;
+mod trouble;
 mod watermark;
 mod workers;
 
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use trouble::Troubles;
 
 /// How long a shutdown waits for what is under way before it reports what is left.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(60);
@@ -88,8 +90,7 @@ struct Shared {
     /// New requests are refused.
     stopping: AtomicBool,
     failure: Failure,
-    /// Why rows could not be written, or the last epoch not be ended or published, if that is so.
-    trouble: Mutex<Option<Error>>,
+    troubles: Troubles,
     receivers: Mutex<Option<Arc<receive::Counters>>>,
     /// How long a shutdown waits for an object store.
     publish_max: Duration,
@@ -183,7 +184,7 @@ impl Builder {
             refused: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             failure,
-            trouble: Mutex::default(),
+            troubles: Troubles::default(),
             receivers: Mutex::default(),
             publish_max,
             config,
@@ -334,6 +335,12 @@ impl Pipeline {
         self.shared.trouble()
     }
 
+    /// Tells the [`trouble`](Pipeline::trouble), also of a pipeline that is shut down meanwhile.
+    pub fn troubles(&self) -> impl Fn() -> Option<Error> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.trouble()
+    }
+
     /// Whether `/metrics`, `/healthz` and `/readyz` are on the HTTP receiver.
     pub fn serves_pages(&self) -> bool {
         self.shared.config.watch.metrics && self.shared.config.watch.listen.is_none()
@@ -358,7 +365,8 @@ impl Pipeline {
         self.shared.failure.clone()
     }
 
-    /// Refuses new rows, writes and publishes all that was accepted, and ends the threads. An object store is given 30 s.
+    /// Refuses new rows, writes and publishes all that was accepted, and ends the threads. An object store is given 30 s; a disk
+    /// that takes nothing is waited for, and [`troubles`](Pipeline::troubles) tells why.
     ///
     /// What could not be published is in the summary: its `failure` says why, and `pending` how many rows stay in staging,
     /// from where the next start publishes them.

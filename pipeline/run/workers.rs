@@ -1,6 +1,7 @@
 //! The workers: each takes the next batch through the chain into the tables.
 
 use super::queue::Job;
+use super::trouble::Step;
 use super::{Shared, housekeeping};
 use crate::batch::Batch;
 use crate::chain::Emitted;
@@ -68,7 +69,7 @@ fn write_emitted(shared: &Shared, sequence: u64, emitted: Vec<Emitted>) {
 /// Tries until it is done. While the disk or the store is in trouble the worker waits here, the memory budget fills up,
 /// and the clients are told to come back later: no row is given up. Anything but trouble with storage is a failure,
 /// and so is a disk of which nobody knows what it has: no epoch may end any more, for it would be without these rows, which
-/// are in the log.
+/// are in the log. Where none may end anyway, nobody waits.
 fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
     let (mut pause, mut waited) = (Duration::from_millis(50), false);
     while let Err(error) = write() {
@@ -76,7 +77,7 @@ fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
             shared.failure.set_lost(error);
             return;
         }
-        if shared.watch_writer() {
+        if shared.watch_writer() || shared.failure.lost().is_some() {
             return;
         }
         if error.kind() == Kind::Storage {
@@ -84,13 +85,13 @@ fn insist(shared: &Shared, mut write: impl FnMut() -> Result<()>) {
                 // The end of the epoch, which makes room, waits for these rows. An error here is met again at that end.
                 let _ = shared.log.release_reserve();
             }
-            shared.set_trouble(Some(error));
+            shared.troubles.set(Step::Write, Some(error));
             waited = true;
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_secs(5));
     }
     if waited {
-        shared.set_trouble(None);
+        shared.troubles.set(Step::Write, None);
     }
 }

@@ -129,6 +129,12 @@ impl Writer {
     ///
     /// `Storage` where the disk takes nothing. The rows are kept, and the next call goes on where this one stopped.
     pub fn commit(&self) -> Result<()> {
+        self.commit_if(|| Ok(()))
+    }
+
+    /// The same where somebody else knows whether an epoch may still become durable: asked right before its record is written,
+    /// for staging may take long. An error leaves the epoch unrecorded.
+    pub fn commit_if(&self, may_stand: impl Fn() -> Result<()>) -> Result<()> {
         self.intact()?;
         let _one = locked(&self.committing);
         let unrecorded = |closing: &&Arc<Closing>| !closing.recorded.load(Relaxed);
@@ -137,6 +143,7 @@ impl Writer {
             self.stage(&closing)?;
             // Another thread may have lost a file of the epoch meanwhile.
             self.intact()?;
+            may_stand()?;
             self.watched(self.record(&closing))?;
             self.watched(self.tidy(closing.epoch.number))?;
         }
@@ -154,14 +161,22 @@ impl Writer {
         let _one = locked(&self.publishing);
         let mut closed = Closed::default();
         loop {
-            let first = locked(&self.closing).front().filter(|first| first.recorded.load(Relaxed)).cloned();
-            let Some(first) = first else { return Ok(closed) };
+            let Some(first) = self.first_unpublished()? else { return Ok(closed) };
             self.publish_epoch(&first.epoch, &mut closed)?;
             locked(&self.closing).pop_front();
-            let mut ledger = locked(&self.ledger);
-            ledger.published = first.along.position;
-            self.forget(&mut ledger, first.epoch.number + 1)?;
+            locked(&self.ledger).published = first.along.position;
         }
+    }
+
+    /// The oldest recorded epoch that is not published, with no record before it any more: also one that could not be removed
+    /// at first has to go before the next files are moved.
+    fn first_unpublished(&self) -> Result<Option<Arc<Closing>>> {
+        // No epoch is recorded in the meantime.
+        let mut ledger = locked(&self.ledger);
+        let first = locked(&self.closing).front().filter(|first| first.recorded.load(Relaxed)).cloned();
+        let before = first.as_ref().map_or(u64::MAX, |first| first.epoch.number);
+        self.forget(&mut ledger, before)?;
+        Ok(first)
     }
 
     /// Removes the records before an epoch, but not the last one.
