@@ -4,7 +4,7 @@ use super::Shared;
 use crate::Error;
 use std::sync::{Mutex, PoisonError};
 
-/// A step on the way into the tables that cannot be done at the moment. The end of one trouble says nothing about another: epochs are committed while a store is
+/// A step on the way into the tables. The end of trouble with one says nothing about another: epochs are committed while a store is
 /// away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
