@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir::config::{Config, Destination};
+use weir::config::Config;
 use weir::files::{Files, Simulated};
 use weir::run::Pipeline;
 use weir::{Kind, Signal};
@@ -19,17 +19,8 @@ const MIB: u64 = 1 << 20;
 /// Longer than anything here may take.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// Epochs by the clock would come too late for any of these tests.
-const LATE: Duration = Duration::from_secs(3600);
-
 fn start(files: &Simulated, configure: impl FnOnce(&mut Config)) -> Pipeline {
-    let mut config = Config::default();
-    config.plugins.clear();
-    config.write.to = Destination::Local("/data".into());
-    (config.write.epoch, config.write.first_epoch) = (LATE, LATE);
-    config.batch.workers = 1;
-    config.batch.delay_max = Duration::from_millis(5);
-    config.watch.metrics = false;
+    let mut config = service::by_hand();
     (config.log.segment_bytes, config.log.reserve_bytes) = (MIB, MIB);
     configure(&mut config);
     Pipeline::builder().config(config).files(Arc::new(files.clone())).start().unwrap()

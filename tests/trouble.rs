@@ -12,16 +12,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use weir::config::{Config, Destination};
+use weir::config::Config;
 use weir::files::{Entry, File, Files, Lock, Simulated, Stat};
 use weir::run::Pipeline;
 use weir::{Kind, Signal};
 
 /// Longer than anything here may take.
 const HANGS: Duration = Duration::from_secs(60);
-
-/// Epochs by the clock would come too late.
-const LATE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
@@ -67,13 +64,7 @@ impl Disk {
     }
 
     fn start(&self, configure: impl FnOnce(&mut Config)) -> Pipeline {
-        let mut config = Config::default();
-        config.plugins.clear();
-        config.write.to = Destination::Local("/data".into());
-        (config.write.epoch, config.write.first_epoch) = (LATE, LATE);
-        config.batch.workers = 1;
-        config.batch.delay_max = Duration::from_millis(5);
-        config.watch.metrics = false;
+        let mut config = service::by_hand();
         (config.log.segment_bytes, config.log.reserve_bytes) = (128 << 10, 0);
         configure(&mut config);
         Pipeline::builder().config(config).files(Arc::new(self.clone())).start().unwrap()

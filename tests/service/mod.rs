@@ -20,12 +20,26 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use weir::config::{Config, Destination};
 use weir::run::{Pipeline, Summary};
+
+/// Of a pipeline on a disk in memory: no plugins, one worker, and epochs that no clock ends within a test.
+pub fn by_hand() -> Config {
+    const LATE: Duration = Duration::from_secs(3600);
+    let mut config = Config::default();
+    config.plugins.clear();
+    config.write.to = Destination::Local("/data".into());
+    (config.write.epoch, config.write.first_epoch) = (LATE, LATE);
+    config.batch.workers = 1;
+    config.batch.delay_max = Duration::from_millis(5);
+    config.watch.metrics = false;
+    config
+}
 
 /// 2026-03-03T10:20:30Z.
 pub const NOON_NS: u64 = 1_772_533_230_000_000_000;
